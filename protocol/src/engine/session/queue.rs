@@ -1,0 +1,144 @@
+use alloc::collections::VecDeque;
+use alloc::string::String;
+
+use crate::engine::Packet;
+use crate::engine::payload::{payload_len, write_packet};
+use crate::websocket::{Frame, Opcode};
+
+/// Packets that wait to be sent. Only ever appended to, so that bytes once offered stay what they are.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Queue {
+    packets: VecDeque<Packet>,
+    /// Bytes of the first packet that are written already.
+    sent: usize,
+    /// What the waiting packets cost.
+    cost: usize,
+    /// A pong is among the packets.
+    holds_pong: bool,
+    /// The pong for the latest ping, while another one is among the packets: a peer that pings and does not read
+    /// cannot make the queue grow.
+    pong: Option<Frame>,
+}
+
+impl Queue {
+    /// What a packet costs beyond its bytes, so that many small ones are bounded, too.
+    pub(super) const PACKET_COST: usize = 64;
+
+    /// The room that the queue of a silent session may keep, in packets.
+    pub(super) const IDLE_CAPACITY: usize = 4;
+
+    /// The room that an empty queue keeps while the session is busy, so that it need not be made anew for every burst.
+    const BUSY_CAPACITY: usize = 64;
+
+    /// What a packet counts in the queue.
+    pub(super) fn cost_of(packet: &Packet) -> usize {
+        packet.len().saturating_add(Self::PACKET_COST)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.packets.is_empty()
+    }
+
+    /// Waiting bytes, and [`Queue::PACKET_COST`] for every packet.
+    pub(super) fn cost(&self) -> usize {
+        self.cost
+    }
+
+    pub(super) fn push(&mut self, packet: Packet) {
+        self.cost = self.cost.saturating_add(Self::cost_of(&packet));
+        self.packets.push_back(packet);
+    }
+
+    pub(super) fn push_frame(&mut self, frame: Frame) {
+        self.push(Packet::from_frames(frame, None));
+    }
+
+    /// Queues a pong, at most one at a time: RFC 6455 section 5.5.3 allows answering the latest ping only.
+    pub(super) fn push_pong(&mut self, pong: Frame) {
+        if self.holds_pong {
+            self.pong = Some(pong);
+        } else {
+            self.holds_pong = true;
+            self.push_frame(pong);
+        }
+    }
+
+    /// Moves everything of `other` behind what is here.
+    pub(super) fn append(&mut self, other: Self) {
+        self.cost = self.cost.saturating_add(other.cost);
+        self.packets.extend(other.packets);
+    }
+
+    /// The unwritten bytes, frame by frame.
+    pub(super) fn bytes(&self) -> impl Iterator<Item = &[u8]> {
+        let mut sent = self.sent;
+        self.packets.iter().flat_map(Packet::frames).filter_map(move |frame| {
+            let bytes = frame.as_bytes();
+            let written = sent.min(bytes.len());
+            sent -= written;
+            bytes.get(written..).filter(|bytes| !bytes.is_empty())
+        })
+    }
+
+    /// The first `count` of [`Queue::bytes`] were written.
+    pub(super) fn written(&mut self, mut count: usize) {
+        while let Some(first) = self.packets.front() {
+            let left = first.len().saturating_sub(self.sent);
+            if count < left {
+                self.sent += count;
+                self.cost = self.cost.saturating_sub(count);
+                return;
+            }
+            count -= left;
+            self.cost = self.cost.saturating_sub(left.saturating_add(Self::PACKET_COST));
+            self.sent = 0;
+            let pong = first.frames().any(|frame| frame.opcode() == Opcode::Pong);
+            self.packets.pop_front();
+            if pong {
+                self.holds_pong = false;
+                self.pong.take().into_iter().for_each(|pong| self.push_pong(pong));
+            }
+        }
+        if self.packets.capacity() > Self::BUSY_CAPACITY {
+            self.rest();
+        }
+    }
+
+    /// Everything as a polling payload.
+    pub(super) fn take_payload(&mut self) -> String {
+        let mut payload = String::with_capacity(payload_len(self.packets.iter().flat_map(Packet::frames)));
+        self.packets.iter().flat_map(Packet::frames).for_each(|frame| write_packet(frame, &mut payload));
+        self.clear();
+        payload
+    }
+
+    /// Drops what is not on its way yet. A packet of which a part is written stays, or its frame would be torn.
+    pub(super) fn cut(&mut self) {
+        let partial = self.packets.pop_front().filter(|_| self.sent > 0);
+        let sent = self.sent;
+        *self = Self::default();
+        if let Some(packet) = partial {
+            self.push(packet);
+            self.sent = sent;
+            self.cost = self.cost.saturating_sub(sent);
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.packets.clear();
+        (self.sent, self.cost, self.holds_pong, self.pong) = (0, 0, false, None);
+        self.rest();
+    }
+
+    #[cfg(test)]
+    pub(super) fn capacity(&self) -> usize {
+        self.packets.capacity()
+    }
+
+    /// Gives the room back, if the queue is empty.
+    pub(super) fn rest(&mut self) {
+        if self.is_empty() && self.packets.capacity() > Self::IDLE_CAPACITY {
+            self.packets = VecDeque::new();
+        }
+    }
+}

@@ -1,0 +1,405 @@
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::{fmt, mem};
+
+use memchr::memchr;
+use serde::Serialize;
+
+use super::de::EventName;
+use super::{de, ser};
+use crate::engine::{Packet, PacketType as Engine};
+use crate::websocket::{Frame, FrameBuilder, Opcode};
+
+/// The packet types of Socket.IO; protocol specification, section "Packet encoding".
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PacketType {
+    /// Joins a namespace.
+    Connect = b'0',
+    /// Leaves a namespace.
+    Disconnect = b'1',
+    /// An event.
+    Event = b'2',
+    /// The answer to an event.
+    Ack = b'3',
+    /// A namespace refuses.
+    ConnectError = b'4',
+    /// An event with attachments.
+    BinaryEvent = b'5',
+    /// An answer with attachments.
+    BinaryAck = b'6',
+}
+
+/// A text message of Socket.IO, split but for its payload, which is left as text.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// The packet type.
+    pub kind: PacketType,
+    /// How many binary messages follow; 0 unless the type is binary.
+    pub attachments: usize,
+    /// The namespace, `/` if the packet names none.
+    pub namespace: &'a str,
+    /// The ack id.
+    pub id: Option<u64>,
+    /// The payload: JSON that nobody has looked at, or nothing.
+    pub payload: &'a str,
+    /// The event's name, found while the payload's shape was checked.
+    pub(super) event: Option<EventName<'a>>,
+}
+
+/// Why a text message is no Socket.IO packet.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PacketError {
+    /// The message is empty or its first character is no packet type.
+    Type,
+    /// The number of attachments is missing, no number, or not ended by a dash.
+    Attachments,
+    /// More than the allowed number of attachments.
+    TooManyAttachments,
+    /// The namespace has more than 512 bytes.
+    Namespace,
+    /// The ack id has more than 19 digits.
+    Id,
+    /// The payload does not fit the packet type.
+    Payload,
+}
+
+impl<'a> Header<'a> {
+    /// The longest namespace, in bytes.
+    pub const MAX_NAMESPACE: usize = 512;
+    /// The most digits of an ack id.
+    pub const MAX_ID_DIGITS: usize = 19;
+
+    /// Splits a message and checks the shape (not the JSON) of its payload against its type.
+    ///
+    /// # Errors
+    ///
+    /// The message is no packet: what cannot be read, or is not allowed, closes the connection.
+    pub fn parse(message: &'a str, max_attachments: usize) -> Result<Self, PacketError> {
+        let (kind, rest) = kind(message).ok_or(PacketError::Type)?;
+        let (attachments, rest) = match kind {
+            PacketType::BinaryEvent | PacketType::BinaryAck => attachments(rest, max_attachments)?,
+            _ => (0, rest),
+        };
+        let (namespace, rest) = namespace(rest)?;
+        let (id, payload) = id(rest)?;
+        let event = match kind {
+            PacketType::Event | PacketType::BinaryEvent => de::event_name(payload),
+            _ => None,
+        };
+        let fits = match kind {
+            PacketType::Connect => payload.is_empty() || payload.starts_with('{'),
+            PacketType::Disconnect => payload.is_empty(),
+            PacketType::Event | PacketType::BinaryEvent => event.is_some_and(|name| !is_reserved(&name.unescape())),
+            PacketType::Ack | PacketType::BinaryAck => payload.starts_with('['),
+            // Only servers send it: whoever reads it judges it.
+            PacketType::ConnectError => true,
+        };
+        if fits { Ok(Self { kind, attachments, namespace, id, payload, event }) } else { Err(PacketError::Payload) }
+    }
+}
+
+impl fmt::Display for PacketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Type => "unknown packet type",
+            Self::Attachments => "illegal number of attachments",
+            Self::TooManyAttachments => "too many attachments",
+            Self::Namespace => "the namespace is too long",
+            Self::Id => "the ack id is too long",
+            Self::Payload => "the payload does not fit the packet type",
+        })
+    }
+}
+
+impl core::error::Error for PacketError {}
+
+/// Why something was not encoded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The name belongs to the protocol: `connect`, `connect_error`, `disconnect`, `disconnecting`, `newListener`,
+    /// `removeListener`.
+    ReservedName,
+    /// The arguments cannot be written as JSON; why.
+    Json(String),
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ReservedName => f.write_str("the event name is reserved"),
+            Self::Json(why) => write!(f, "the arguments cannot be written as JSON: {why}"),
+        }
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+/// Why a namespace refuses a client: the payload of CONNECT_ERROR.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConnectError {
+    message: String,
+    data: Option<String>,
+}
+
+impl ConnectError {
+    /// A refusal in words, which the client finds in `err.message`.
+    pub fn new(message: impl Into<String>) -> Self {
+        Self { message: message.into(), data: None }
+    }
+
+    /// Adds details, which the client finds in `err.data`. What cannot be written as JSON is left out.
+    #[must_use]
+    pub fn with_data(self, data: impl Serialize) -> Self {
+        Self { data: serde_json::to_string(&data).ok(), ..self }
+    }
+
+    /// The words.
+    pub fn message(&self) -> &str {
+        &self.message
+    }
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl core::error::Error for ConnectError {}
+
+/// Encodes events and acks through one buffer, so that a packet costs one allocation of just its size.
+///
+/// Arguments: a tuple is the argument list, `()` none, [`RawArgs`](super::RawArgs) the list as it was received, anything
+/// else exactly one argument. What serde serializes as bytes, at any depth, travels as an attachment.
+#[derive(Clone, Debug, Default)]
+pub struct Encoder {
+    buffer: Vec<u8>,
+}
+
+impl Encoder {
+    /// The capacity above which the buffer is not kept.
+    const KEEP: usize = 64 * 1024;
+
+    /// An event, which is to be answered under `id` if there is one.
+    ///
+    /// # Errors
+    ///
+    /// The name is reserved, or serde cannot write the arguments as JSON.
+    pub fn event<A: Serialize + ?Sized>(
+        &mut self,
+        namespace: &str,
+        event: &str,
+        args: &A,
+        id: Option<u64>,
+    ) -> Result<Packet, EncodeError> {
+        if is_reserved(event) {
+            return Err(EncodeError::ReservedName);
+        }
+        self.list([PacketType::Event, PacketType::BinaryEvent], namespace, id, Some(event), args)
+    }
+
+    /// The answer to the event with the ack id `id`.
+    ///
+    /// # Errors
+    ///
+    /// Serde cannot write the arguments as JSON.
+    pub fn ack<A: Serialize + ?Sized>(&mut self, namespace: &str, id: u64, args: &A) -> Result<Packet, EncodeError> {
+        self.list([PacketType::Ack, PacketType::BinaryAck], namespace, Some(id), None, args)
+    }
+
+    /// `kinds`: what the packet is without and with attachments.
+    fn list<A: Serialize + ?Sized>(
+        &mut self,
+        [text, binary]: [PacketType; 2],
+        namespace: &str,
+        id: Option<u64>,
+        event: Option<&str>,
+        args: &A,
+    ) -> Result<Packet, EncodeError> {
+        let mut packet = Writer::new(mem::take(&mut self.buffer), namespace);
+        let attachments = ser::write_list(packet.builder.payload(), event, args).map_err(EncodeError::Json)?;
+        if let Some(id) = id {
+            packet.prepend_number(id);
+        }
+        packet.prepend_namespace(namespace);
+        if !attachments.is_empty() {
+            packet.prepend(b"-");
+            packet.prepend_number(attachments.len() as u64);
+        }
+        let (frame, buffer) = packet.finish(if attachments.is_empty() { text } else { binary });
+        if buffer.capacity() <= Self::KEEP {
+            self.buffer = buffer;
+        }
+        Ok(Packet::from_frames(frame, (!attachments.is_empty()).then(|| Arc::from(attachments))))
+    }
+}
+
+/// An event, encoded by an [`Encoder`] of its own.
+///
+/// # Errors
+///
+/// See [`Encoder::event`].
+pub fn encode_event<A: Serialize + ?Sized>(
+    namespace: &str,
+    event: &str,
+    args: &A,
+    id: Option<u64>,
+) -> Result<Packet, EncodeError> {
+    Encoder::default().event(namespace, event, args, id)
+}
+
+/// An ack, encoded by an [`Encoder`] of its own.
+///
+/// # Errors
+///
+/// See [`Encoder::ack`].
+pub fn encode_ack<A: Serialize + ?Sized>(namespace: &str, id: u64, args: &A) -> Result<Packet, EncodeError> {
+    Encoder::default().ack(namespace, id, args)
+}
+
+/// The reply to a CONNECT that was accepted: `40{"sid":".."}`.
+pub fn encode_connect(namespace: &str, sid: &str) -> Packet {
+    let mut packet = Writer::new(Vec::new(), namespace);
+    packet.raw("{\"sid\":");
+    packet.string(sid);
+    packet.raw("}");
+    packet.packet(PacketType::Connect, namespace)
+}
+
+/// The reply to a CONNECT that was refused: `44{"message":"..","data":..}`.
+pub fn encode_connect_error(namespace: &str, error: &ConnectError) -> Packet {
+    let mut packet = Writer::new(Vec::new(), namespace);
+    packet.raw("{\"message\":");
+    packet.string(&error.message);
+    if let Some(data) = &error.data {
+        packet.raw(",\"data\":");
+        packet.raw(data);
+    }
+    packet.raw("}");
+    packet.packet(PacketType::ConnectError, namespace)
+}
+
+/// Tells the client that it is no longer in the namespace: `41`.
+pub fn encode_disconnect(namespace: &str) -> Packet {
+    Writer::new(Vec::new(), namespace).packet(PacketType::Disconnect, namespace)
+}
+
+/// The names that the official libraries emit themselves, on sockets and on Node's emitters.
+fn is_reserved(event: &str) -> bool {
+    matches!(event, "connect" | "connect_error" | "disconnect" | "disconnecting" | "newListener" | "removeListener")
+}
+
+fn kind(message: &str) -> Option<(PacketType, &str)> {
+    let kind = match message.as_bytes().first()? {
+        b'0' => PacketType::Connect,
+        b'1' => PacketType::Disconnect,
+        b'2' => PacketType::Event,
+        b'3' => PacketType::Ack,
+        b'4' => PacketType::ConnectError,
+        b'5' => PacketType::BinaryEvent,
+        b'6' => PacketType::BinaryAck,
+        _ => return None,
+    };
+    Some((kind, message.get(1..)?))
+}
+
+fn attachments(rest: &str, max: usize) -> Result<(usize, &str), PacketError> {
+    let (count, rest) = rest.split_once('-').ok_or(PacketError::Attachments)?;
+    if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(PacketError::Attachments);
+    }
+    // What does not fit into a number is certainly too much.
+    match count.parse() {
+        Ok(count) if count <= max => Ok((count, rest)),
+        _ => Err(PacketError::TooManyAttachments),
+    }
+}
+
+fn namespace(rest: &str) -> Result<(&str, &str), PacketError> {
+    if !rest.starts_with('/') {
+        return Ok(("/", rest));
+    }
+    let end = memchr(b',', rest.as_bytes()).unwrap_or(rest.len());
+    if end > Header::MAX_NAMESPACE {
+        return Err(PacketError::Namespace);
+    }
+    let (namespace, rest) = rest.split_at_checked(end).unwrap_or((rest, ""));
+    Ok((namespace, rest.strip_prefix(',').unwrap_or_default()))
+}
+
+fn id(rest: &str) -> Result<(Option<u64>, &str), PacketError> {
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).take(Header::MAX_ID_DIGITS + 1).count();
+    if digits == 0 {
+        return Ok((None, rest));
+    }
+    if digits > Header::MAX_ID_DIGITS {
+        return Err(PacketError::Id);
+    }
+    let (id, rest) = rest.split_at_checked(digits).ok_or(PacketError::Id)?;
+    // 19 digits always fit.
+    Ok((Some(id.parse().map_err(|_| PacketError::Id)?), rest))
+}
+
+/// A packet's text in the making: JSON first, what stands in front of it then, from the right.
+struct Writer {
+    builder: FrameBuilder,
+}
+
+impl Writer {
+    /// Two types, two numbers of at most 20 digits, a dash and a comma.
+    const PREFIX: usize = 44;
+
+    fn new(buffer: Vec<u8>, namespace: &str) -> Self {
+        Self { builder: FrameBuilder::reuse(buffer, Self::PREFIX + namespace.len()) }
+    }
+
+    fn raw(&mut self, json: &str) {
+        self.builder.payload().extend_from_slice(json.as_bytes());
+    }
+
+    fn string(&mut self, text: &str) {
+        // A string can always be written.
+        let _ = ser::write_json(self.builder.payload(), text);
+    }
+
+    fn prepend(&mut self, bytes: &[u8]) {
+        let fits = self.builder.prepend(bytes);
+        debug_assert!(fits, "the gap is made for all parts");
+    }
+
+    fn prepend_number(&mut self, mut number: u64) {
+        loop {
+            self.prepend(&[b'0' + (number % 10) as u8]);
+            number /= 10;
+            if number == 0 {
+                return;
+            }
+        }
+    }
+
+    fn prepend_namespace(&mut self, namespace: &str) {
+        if namespace != "/" {
+            self.prepend(b",");
+            self.prepend(namespace.as_bytes());
+        }
+    }
+
+    /// Puts the type in front. Gives the buffer back.
+    fn finish(mut self, kind: PacketType) -> (Frame, Vec<u8>) {
+        self.prepend(&[Engine::Message as u8, kind as u8]);
+        self.builder.finish_copied(Opcode::Text)
+    }
+
+    /// A packet of one frame.
+    fn packet(mut self, kind: PacketType, namespace: &str) -> Packet {
+        self.prepend_namespace(namespace);
+        Packet::from_frames(self.finish(kind).0, None)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,499 @@
+//! Arguments to JSON: serde_json writes, and two serializers in front of it decide what it gets. [`Arguments`] tells a
+//! list of arguments from a single one, [`Attaching`] swaps bytes for placeholders.
+
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::cell::Cell;
+use core::fmt::{self, Display};
+
+use serde::Serialize;
+use serde::ser::{
+    self, Impossible, SerializeMap, SerializeSeq, SerializeStruct, SerializeStructVariant, SerializeTuple,
+    SerializeTupleStruct, SerializeTupleVariant, Serializer,
+};
+
+use super::raw;
+use crate::websocket::Frame;
+
+/// Writes `["event",arguments..]` and gives the attachments. The error is serde's words.
+pub(super) fn write_list<A: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    event: Option<&str>,
+    args: &A,
+) -> Result<Vec<Frame>, String> {
+    out.push(b'[');
+    match event {
+        Some(event) if !write_plain(out, event) => write_json(out, event).map_err(|error| error.to_string())?,
+        _ => {}
+    }
+    let attachments = Attachments::default();
+    match args.serialize(Arguments { out, attachments: &attachments, expected: Expected::List }) {
+        Ok(()) => {}
+        Err(Refusal::Single) => {
+            write_argument(out, args, &attachments).map_err(|error| error.to_string())?;
+        }
+        Err(Refusal::Json(why)) => return Err(why),
+    }
+    out.push(b']');
+    Ok(attachments.0.take())
+}
+
+/// Appends a value as JSON.
+#[cfg(feature = "std")]
+pub(super) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> serde_json::Result<()> {
+    value.serialize(&mut serde_json::Serializer::new(out))
+}
+
+/// Appends a value as JSON. Without `std` serde_json has no way to write into a buffer of ours.
+#[cfg(not(feature = "std"))]
+pub(super) fn write_json<T: Serialize + ?Sized>(out: &mut Vec<u8>, value: &T) -> serde_json::Result<()> {
+    out.extend_from_slice(&serde_json::to_vec(value)?);
+    Ok(())
+}
+
+fn write_argument<T: Serialize + ?Sized>(
+    out: &mut Vec<u8>,
+    value: &T,
+    attachments: &Attachments,
+) -> serde_json::Result<()> {
+    separate(out);
+    write_json(out, &Attach { value, attachments })
+}
+
+/// Appends a string that stands for itself in JSON; false, and nothing happens, if it needs escapes.
+fn write_plain(out: &mut Vec<u8>, text: &str) -> bool {
+    let plain = is_plain(text.as_bytes());
+    if plain {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    }
+    plain
+}
+
+/// Whether a string stands for itself in JSON. Words of eight bytes are looked at without a branch, so that they can be
+/// compiled to wide instructions.
+fn is_plain(text: &[u8]) -> bool {
+    const LOW: u64 = u64::from_ne_bytes([1; 8]);
+    // Sets the highest bit of bytes that are 0; a borrow reaches only bytes above one that is.
+    let zero = |word: u64| word.wrapping_sub(LOW) & !word;
+    let (words, rest) = text.as_chunks();
+    let marks = words.iter().map(|word| u64::from_ne_bytes(*word)).fold(0, |marks, word| {
+        let control = word.wrapping_sub(LOW * b' ' as u64) & !word;
+        marks | control | zero(word ^ (LOW * b'"' as u64)) | zero(word ^ (LOW * b'\\' as u64))
+    });
+    marks & (LOW << 7) == 0 && rest.iter().all(|&byte| byte >= b' ' && byte != b'"' && byte != b'\\')
+}
+
+/// No value ends with a bracket that opens, so it is there only in front of the first.
+fn separate(out: &mut Vec<u8>) {
+    if out.last() != Some(&b'[') {
+        out.push(b',');
+    }
+}
+
+/// The attachments found so far, in the order of their numbers.
+#[derive(Default)]
+struct Attachments(Cell<Vec<Frame>>);
+
+impl Attachments {
+    /// Adds one and gives its number.
+    fn push(&self, bytes: &[u8]) -> usize {
+        let mut frames = self.0.take();
+        let number = frames.len();
+        frames.push(Frame::binary(bytes));
+        self.0.set(frames);
+        number
+    }
+}
+
+/// Writes what is expected; refuses, before anything is written, what is a single argument.
+struct Arguments<'a> {
+    out: &'a mut Vec<u8>,
+    attachments: &'a Attachments,
+    expected: Expected,
+}
+
+#[derive(Copy, Clone, PartialEq, Eq)]
+enum Expected {
+    /// A list of arguments.
+    List,
+    /// A part of [`raw::RawArgs`], which are taken as they are.
+    RawPart,
+    /// A string that needs no escapes: the most frequent argument by far, and worth a copy without a look at each byte.
+    PlainText,
+}
+
+enum Refusal {
+    Single,
+    Json(String),
+}
+
+impl Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Single => f.write_str("a single argument"),
+            Self::Json(why) => f.write_str(why),
+        }
+    }
+}
+
+impl fmt::Debug for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Display::fmt(self, f)
+    }
+}
+
+impl core::error::Error for Refusal {}
+
+impl ser::Error for Refusal {
+    fn custom<T: Display>(message: T) -> Self {
+        Self::Json(message.to_string())
+    }
+}
+
+/// Methods whose `value` is a single argument.
+macro_rules! single {
+    ($($method:ident: $type:ty),* $(,)?) => {
+        $(fn $method(self, _: $type) -> Result<(), Refusal> {
+            Err(Refusal::Single)
+        })*
+    };
+}
+
+type Never = Impossible<(), Refusal>;
+
+impl Serializer for Arguments<'_> {
+    type Ok = ();
+    type Error = Refusal;
+    type SerializeSeq = Never;
+    type SerializeTuple = Self;
+    type SerializeTupleStruct = Self;
+    type SerializeTupleVariant = Never;
+    type SerializeMap = Never;
+    type SerializeStruct = Never;
+    type SerializeStructVariant = Never;
+
+    fn serialize_tuple(self, _: usize) -> Result<Self, Refusal> {
+        if self.expected == Expected::List { Ok(self) } else { Err(Refusal::Single) }
+    }
+
+    fn serialize_unit(self) -> Result<(), Refusal> {
+        if self.expected == Expected::List { Ok(()) } else { Err(Refusal::Single) }
+    }
+
+    fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<Self, Refusal> {
+        match self.expected {
+            Expected::List if name == raw::TOKEN => Ok(Self { expected: Expected::RawPart, ..self }),
+            _ => Err(Refusal::Single),
+        }
+    }
+
+    fn serialize_str(self, text: &str) -> Result<(), Refusal> {
+        match self.expected {
+            Expected::RawPart if text.is_empty() => {}
+            Expected::RawPart => {
+                separate(self.out);
+                self.out.extend_from_slice(text.as_bytes());
+            }
+            Expected::PlainText => {
+                let before = self.out.len();
+                separate(self.out);
+                if !write_plain(self.out, text) {
+                    self.out.truncate(before);
+                    return Err(Refusal::Single);
+                }
+            }
+            Expected::List => return Err(Refusal::Single),
+        }
+        Ok(())
+    }
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<(), Refusal> {
+        if self.expected != Expected::RawPart {
+            return Err(Refusal::Single);
+        }
+        self.attachments.push(bytes);
+        Ok(())
+    }
+
+    single! {
+        serialize_bool: bool, serialize_char: char, serialize_i8: i8, serialize_i16: i16, serialize_i32: i32,
+        serialize_i64: i64, serialize_i128: i128, serialize_u8: u8, serialize_u16: u16, serialize_u32: u32,
+        serialize_u64: u64, serialize_u128: u128, serialize_f32: f32, serialize_f64: f64,
+        serialize_unit_struct: &'static str,
+    }
+
+    fn serialize_none(self) -> Result<(), Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<(), Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<(), Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        _: &'static str,
+        _: u32,
+        _: &'static str,
+        _: &T,
+    ) -> Result<(), Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn serialize_seq(self, _: Option<usize>) -> Result<Never, Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn serialize_tuple_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Never, Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn serialize_map(self, _: Option<usize>) -> Result<Never, Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<Never, Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn serialize_struct_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Never, Refusal> {
+        Err(Refusal::Single)
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, _: &T) -> Result<(), Refusal> {
+        Err(Refusal::Single)
+    }
+}
+
+/// A Rust tuple is the list of arguments.
+impl SerializeTuple for Arguments<'_> {
+    type Ok = ();
+    type Error = Refusal;
+
+    fn serialize_element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
+        let plain = Arguments { out: self.out, attachments: self.attachments, expected: Expected::PlainText };
+        match value.serialize(plain) {
+            Ok(()) => Ok(()),
+            Err(_) => write_argument(self.out, value, self.attachments).map_err(ser::Error::custom),
+        }
+    }
+
+    fn end(self) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// [`raw::RawArgs`]: the text between the brackets, then each attachment.
+impl SerializeTupleStruct for Arguments<'_> {
+    type Ok = ();
+    type Error = Refusal;
+
+    fn serialize_field<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), Refusal> {
+        value.serialize(Arguments { out: self.out, attachments: self.attachments, expected: Expected::RawPart })
+    }
+
+    fn end(self) -> Result<(), Refusal> {
+        Ok(())
+    }
+}
+
+/// A value whose bytes, at any depth, become attachments.
+struct Attach<'a, T: ?Sized> {
+    value: &'a T,
+    attachments: &'a Attachments,
+}
+
+impl<T: Serialize + ?Sized> Serialize for Attach<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.value.serialize(Attaching { inner: serializer, attachments: self.attachments })
+    }
+}
+
+/// Passes everything on but bytes.
+struct Attaching<'a, S> {
+    inner: S,
+    attachments: &'a Attachments,
+}
+
+impl<'a, S> Attaching<'a, S> {
+    /// The same around what `begin` makes of the serializer.
+    fn around<C, E>(self, begin: impl FnOnce(S) -> Result<C, E>) -> Result<Attaching<'a, C>, E> {
+        Ok(Attaching { inner: begin(self.inner)?, attachments: self.attachments })
+    }
+}
+
+macro_rules! pass {
+    ($($method:ident($($name:ident: $type:ty),*)),* $(,)?) => {
+        $(fn $method(self $(, $name: $type)*) -> Result<S::Ok, S::Error> {
+            self.inner.$method($($name),*)
+        })*
+    };
+}
+
+impl<'a, S: Serializer> Serializer for Attaching<'a, S> {
+    type Ok = S::Ok;
+    type Error = S::Error;
+    type SerializeSeq = Attaching<'a, S::SerializeSeq>;
+    type SerializeTuple = Attaching<'a, S::SerializeTuple>;
+    type SerializeTupleStruct = Attaching<'a, S::SerializeTupleStruct>;
+    type SerializeTupleVariant = Attaching<'a, S::SerializeTupleVariant>;
+    type SerializeMap = Attaching<'a, S::SerializeMap>;
+    type SerializeStruct = Attaching<'a, S::SerializeStruct>;
+    type SerializeStructVariant = Attaching<'a, S::SerializeStructVariant>;
+
+    fn serialize_bytes(self, bytes: &[u8]) -> Result<S::Ok, S::Error> {
+        let number = self.attachments.push(bytes);
+        let mut placeholder = self.inner.serialize_struct("", 2)?;
+        placeholder.serialize_field("_placeholder", &true)?;
+        placeholder.serialize_field("num", &number)?;
+        placeholder.end()
+    }
+
+    pass! {
+        serialize_bool(v: bool), serialize_char(v: char), serialize_str(v: &str), serialize_i8(v: i8),
+        serialize_i16(v: i16), serialize_i32(v: i32), serialize_i64(v: i64), serialize_i128(v: i128),
+        serialize_u8(v: u8), serialize_u16(v: u16), serialize_u32(v: u32), serialize_u64(v: u64),
+        serialize_u128(v: u128), serialize_f32(v: f32), serialize_f64(v: f64), serialize_none(), serialize_unit(),
+        serialize_unit_struct(name: &'static str),
+        serialize_unit_variant(name: &'static str, index: u32, variant: &'static str),
+    }
+
+    fn collect_str<T: Display + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        self.inner.collect_str(value)
+    }
+
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<S::Ok, S::Error> {
+        let attachments = self.attachments;
+        self.inner.serialize_some(&Attach { value, attachments })
+    }
+
+    fn serialize_newtype_struct<T: Serialize + ?Sized>(self, name: &'static str, value: &T) -> Result<S::Ok, S::Error> {
+        let attachments = self.attachments;
+        self.inner.serialize_newtype_struct(name, &Attach { value, attachments })
+    }
+
+    fn serialize_newtype_variant<T: Serialize + ?Sized>(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        value: &T,
+    ) -> Result<S::Ok, S::Error> {
+        let attachments = self.attachments;
+        self.inner.serialize_newtype_variant(name, index, variant, &Attach { value, attachments })
+    }
+
+    fn serialize_seq(self, len: Option<usize>) -> Result<Self::SerializeSeq, S::Error> {
+        self.around(|inner| inner.serialize_seq(len))
+    }
+
+    fn serialize_tuple(self, len: usize) -> Result<Self::SerializeTuple, S::Error> {
+        self.around(|inner| inner.serialize_tuple(len))
+    }
+
+    fn serialize_tuple_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeTupleStruct, S::Error> {
+        if name == raw::TOKEN {
+            return Err(ser::Error::custom("RawArgs are the whole list of arguments, not one of them"));
+        }
+        self.around(|inner| inner.serialize_tuple_struct(name, len))
+    }
+
+    fn serialize_tuple_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Self::SerializeTupleVariant, S::Error> {
+        self.around(|inner| inner.serialize_tuple_variant(name, index, variant, len))
+    }
+
+    fn serialize_map(self, len: Option<usize>) -> Result<Self::SerializeMap, S::Error> {
+        self.around(|inner| inner.serialize_map(len))
+    }
+
+    fn serialize_struct(self, name: &'static str, len: usize) -> Result<Self::SerializeStruct, S::Error> {
+        self.around(|inner| inner.serialize_struct(name, len))
+    }
+
+    fn serialize_struct_variant(
+        self,
+        name: &'static str,
+        index: u32,
+        variant: &'static str,
+        len: usize,
+    ) -> Result<Self::SerializeStructVariant, S::Error> {
+        self.around(|inner| inner.serialize_struct_variant(name, index, variant, len))
+    }
+
+    fn is_human_readable(&self) -> bool {
+        self.inner.is_human_readable()
+    }
+}
+
+macro_rules! compound {
+    ($($trait:ident { $($method:ident($($key:ident)?)),* }),* $(,)?) => {
+        $(impl<S: $trait> $trait for Attaching<'_, S> {
+            type Ok = S::Ok;
+            type Error = S::Error;
+
+            $(fn $method<T: Serialize + ?Sized>(&mut self, $($key: &'static str,)? value: &T) -> Result<(), S::Error> {
+                let attachments = self.attachments;
+                self.inner.$method($($key,)? &Attach { value, attachments })
+            })*
+
+            compound!(@ $trait);
+
+            fn end(self) -> Result<S::Ok, S::Error> {
+                self.inner.end()
+            }
+        })*
+    };
+    // Keys stay as they are: bytes cannot be one.
+    (@ SerializeMap) => {
+        fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), S::Error> {
+            self.inner.serialize_key(key)
+        }
+    };
+    (@ $trait:ident) => {};
+}
+
+compound! {
+    SerializeSeq { serialize_element() },
+    SerializeTuple { serialize_element() },
+    SerializeTupleStruct { serialize_field() },
+    SerializeTupleVariant { serialize_field() },
+    SerializeMap { serialize_value() },
+    SerializeStruct { serialize_field(key) },
+    SerializeStructVariant { serialize_field(key) },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_plain;
+
+    #[test]
+    fn plain_text_is_what_json_does_not_escape() {
+        for byte in 0..=u8::MAX {
+            for at in 0..20 {
+                let mut text = [b'x'; 20];
+                text[at] = byte;
+                let escaped = byte < b' ' || byte == b'"' || byte == b'\\';
+                assert_eq!(is_plain(&text), !escaped, "{byte:#x} at {at}");
+            }
+        }
+        assert!(is_plain(b""));
+        assert!(is_plain("0123456789 é€😀 \u{7f}\u{80}".as_bytes()));
+    }
+}

@@ -1,0 +1,773 @@
+use alloc::boxed::Box;
+use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
+use core::{fmt, mem};
+
+use bytes::Bytes;
+
+use super::de::EventName;
+use super::payload::Attachments;
+use super::{ConnectError, Header, PacketType, Payload, encode_connect, encode_connect_error, encode_disconnect};
+use crate::engine::{CloseReason, Message, Packet};
+use crate::websocket::Binary;
+use crate::{Instant, SocketId};
+
+/// What one connection may do at the Socket.IO level.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Config {
+    /// Time to the first accepted CONNECT; 45 s.
+    pub connect_timeout: Duration,
+    /// Attachments of one packet; 10.
+    pub max_attachments: usize,
+    /// Bytes of one packet with all its attachments; 11 000 000, that is (attachments + 1) x `max_payload`.
+    pub max_packet: usize,
+    /// Time that the attachments of a packet may take; 45 s, one ping cycle.
+    pub attachment_timeout: Duration,
+    /// Namespaces of one connection; 64.
+    pub max_namespaces: usize,
+    /// Unanswered acks of one socket; 10 000.
+    pub max_acks: usize,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            connect_timeout: Duration::from_secs(45),
+            max_attachments: 10,
+            max_packet: 11_000_000,
+            attachment_timeout: Duration::from_secs(45),
+            max_namespaces: 64,
+            max_acks: 10_000,
+        }
+    }
+}
+
+/// One socket of one [`Sockets`]: never valid again after the socket is gone.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+pub struct SocketKey {
+    index: u32,
+    generation: u32,
+}
+
+impl SocketKey {
+    /// A small number that no other socket of the connection has, and that is used again after the socket is gone.
+    pub fn index(self) -> usize {
+        self.index as usize
+    }
+}
+
+/// A client's CONNECT that waits for [`Sockets::accept`] or [`Sockets::reject`]: hand it to one of them, since the
+/// namespace stays occupied until then.
+#[derive(Debug, PartialEq, Eq)]
+#[must_use]
+pub struct ConnectRequest {
+    key: SocketKey,
+}
+
+/// The words for why a socket is no longer connected; official documentation, "Server API", event `disconnect`.
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum DisconnectReason {
+    /// `client namespace disconnect`: the client left the namespace.
+    ClientNamespaceDisconnect,
+    /// `server namespace disconnect`: the server disconnected the socket.
+    ServerNamespaceDisconnect,
+    /// The connection ended.
+    Connection(CloseReason),
+}
+
+impl DisconnectReason {
+    /// The official wording.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::ClientNamespaceDisconnect => "client namespace disconnect",
+            Self::ServerNamespaceDisconnect => "server namespace disconnect",
+            Self::Connection(reason) => reason.as_str(),
+        }
+    }
+}
+
+impl fmt::Display for DisconnectReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// [`Config::max_acks`] answers are awaited already.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+pub struct TooManyAcks;
+
+impl fmt::Display for TooManyAcks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("too many acks are awaited")
+    }
+}
+
+impl core::error::Error for TooManyAcks {}
+
+/// Something happened on a connection.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// The client wants to join a namespace.
+    Connect {
+        /// To be handed back with the decision.
+        request: ConnectRequest,
+        /// The namespace's name, which may be one that the application does not know.
+        namespace: &'a str,
+        /// The client's credentials.
+        auth: Payload<'a>,
+    },
+    /// An event.
+    Message {
+        /// To whom.
+        socket: SocketKey,
+        /// Name and arguments.
+        payload: Payload<'a>,
+        /// The id to answer with, if the client asked for an answer.
+        ack: Option<u64>,
+    },
+    /// The client answered.
+    Ack {
+        /// To whom.
+        socket: SocketKey,
+        /// The id that the event had.
+        id: u64,
+        /// The answer.
+        payload: Payload<'a>,
+    },
+    /// No answer came in time.
+    AckTimeout {
+        /// Who waited.
+        socket: SocketKey,
+        /// The id that the event had.
+        id: u64,
+    },
+    /// A socket is gone. Acks that it awaited are dropped without an event of their own.
+    Disconnect {
+        /// Which.
+        socket: SocketKey,
+        /// Why.
+        reason: DisconnectReason,
+    },
+}
+
+/// What [`Sockets`] want next.
+#[derive(Debug)]
+#[must_use]
+pub enum Next<'a> {
+    /// Something happened.
+    Event(Event<'a>),
+    /// A packet for the connection.
+    Transmit(Packet),
+    /// The connection is to be closed for this reason. The sockets' disconnects follow as events.
+    Close(CloseReason),
+    /// Nothing is left to do until a message, or this time, comes.
+    Wait(Option<Instant>),
+}
+
+/// The Socket.IO sockets of one connection, at most one per namespace.
+///
+/// See the [module's documentation](super) for how to drive them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sockets {
+    config: Arc<Config>,
+    /// The latest time that was told: time never runs backwards.
+    now: Instant,
+    slots: Vec<Slot>,
+    /// The generation given out last. It repeats after 2^32 CONNECTs of one connection.
+    generation: u32,
+    /// How many CONNECTs were accepted.
+    joined: u64,
+    /// Namespaces that this side has disconnected, oldest first, until the client asks for them again.
+    left: VecDeque<Box<str>>,
+    partial: Option<Box<Partial>>,
+    /// Set until the first CONNECT is accepted.
+    connect_deadline: Option<Instant>,
+    /// Set through the last event's payload, if it turned out not to be JSON.
+    malformed: bool,
+    outgoing: Outgoing,
+    /// To be told by [`Next::Close`].
+    closing: Option<CloseReason>,
+    /// Nothing is taken from the client any more.
+    closed: bool,
+    /// To be told by [`Event::Disconnect`].
+    disconnected: VecDeque<(SocketKey, DisconnectReason)>,
+}
+
+impl Sockets {
+    /// A connection that was just opened: the client has [`Config::connect_timeout`] to join a namespace.
+    pub fn new(config: Arc<Config>, now: Instant) -> Self {
+        let connect_deadline = Some(now + config.connect_timeout);
+        Self {
+            config,
+            now,
+            slots: Vec::new(),
+            generation: 0,
+            joined: 0,
+            left: VecDeque::new(),
+            partial: None,
+            connect_deadline,
+            malformed: false,
+            outgoing: Outgoing::default(),
+            closing: None,
+            closed: false,
+            disconnected: VecDeque::new(),
+        }
+    }
+
+    /// The one way forward: takes `message` if there is one, and says what follows.
+    ///
+    /// A message leads to at most one event; call it again (with no message) until it says [`Next::Wait`]. The event of
+    /// the message comes first; then packets, in the order in which they were queued; then the close; then disconnects
+    /// and timeouts. Messages that come after the close are ignored.
+    pub fn next<'a, 'm: 'a>(&'a mut self, now: Instant, message: &mut Option<Message<'m>>) -> Next<'a> {
+        self.tick(now);
+        match message.take().and_then(|message| self.handle(message)) {
+            Some(arrival) => Next::Event(self.event(arrival)),
+            None => self.told(),
+        }
+    }
+
+    /// [`Sockets::next`] without a message, whose answer does not borrow the machine.
+    pub fn advance(&mut self, now: Instant) -> Next<'static> {
+        self.tick(now);
+        self.told()
+    }
+
+    /// Lets a client into the namespace that it asked for, under the public name `id`.
+    ///
+    /// The reply is queued, so that what is emitted from now on follows it. `None` if the client has gone meanwhile.
+    pub fn accept(&mut self, request: ConnectRequest, id: &SocketId) -> Option<SocketKey> {
+        let order = self.joined;
+        let slot = self.take_request(&request)?;
+        slot.state = State::Joined(order);
+        let reply = encode_connect(&slot.namespace, id);
+        self.joined += 1;
+        self.connect_deadline = None;
+        self.outgoing.push(reply);
+        Some(request.key)
+    }
+
+    /// Refuses a client, which may ask again. Nothing is sent if it has gone meanwhile.
+    pub fn reject(&mut self, request: ConnectRequest, error: &ConnectError) {
+        if let Some(slot) = self.take_request(&request) {
+            let reply = encode_connect_error(&mem::take(slot).namespace, error);
+            self.outgoing.push(reply);
+        }
+    }
+
+    /// Queues a packet of a socket. False if the socket is gone: then the packet is dropped.
+    pub fn emit(&mut self, socket: SocketKey, packet: Packet) -> bool {
+        let connected = self.socket(socket).is_some();
+        if connected {
+            self.outgoing.push(packet);
+        }
+        connected
+    }
+
+    /// As [`Sockets::emit`], but a packet that nothing waits in front of is given back, to be sent at once.
+    pub fn emit_now(&mut self, socket: SocketKey, packet: Packet) -> Option<Packet> {
+        if self.has_news() {
+            self.emit(socket, packet);
+            return None;
+        }
+        self.socket(socket).map(|_| packet)
+    }
+
+    /// Awaits the answer `id` of a socket, which comes as [`Event::Ack`] or, at `deadline`, as [`Event::AckTimeout`].
+    /// Call it before the event is emitted.
+    ///
+    /// An id that is awaited already gets the new deadline. Nothing is awaited of a socket that is gone.
+    ///
+    /// # Errors
+    ///
+    /// [`Config::max_acks`] are awaited.
+    pub fn expect_ack(&mut self, socket: SocketKey, id: u64, deadline: Instant) -> Result<(), TooManyAcks> {
+        let max = self.config.max_acks;
+        match self.socket_mut(socket) {
+            Some(slot) => slot.acks.insert(id, deadline, max),
+            None => Ok(()),
+        }
+    }
+
+    /// Disconnects a socket from this side; the connection stays. [`Event::Disconnect`] follows.
+    ///
+    /// What the client has sent to the namespace before it learns of this is ignored.
+    pub fn disconnect(&mut self, socket: SocketKey) {
+        let Some(slot) = self.socket_mut(socket) else { return };
+        let namespace = mem::take(slot).namespace;
+        self.outgoing.push(encode_disconnect(&namespace));
+        self.disconnected.push_back((socket, DisconnectReason::ServerNamespaceDisconnect));
+        if let Some(partial) = self.partial.as_deref_mut().filter(|partial| partial.is_for(socket)) {
+            partial.discard();
+        }
+        if self.left.len() >= self.config.max_namespaces {
+            self.left.pop_front();
+        }
+        self.left.push_back(namespace);
+    }
+
+    /// Disconnects all sockets from this side and closes the connection, as the official `disconnect(true)` does:
+    /// [`Next::Close`] and the events follow.
+    pub fn disconnect_all(&mut self) {
+        for socket in self.in_order() {
+            self.disconnect(socket);
+        }
+        self.close(CloseReason::ForcedClose);
+    }
+
+    /// The connection is over: every socket is disconnected for this reason, by events of the calls to follow, in the
+    /// order of joining. What is queued is dropped, requests are void.
+    ///
+    /// After [`Next::Close`] there is nothing left to do here, and the call does no harm.
+    pub fn handle_close(&mut self, reason: CloseReason) {
+        self.close(reason);
+        self.closing = None;
+        self.outgoing = Outgoing::default();
+    }
+
+    /// The namespace of a socket, `None` once it is gone.
+    pub fn namespace(&self, socket: SocketKey) -> Option<&str> {
+        self.socket(socket).map(|slot| &*slot.namespace)
+    }
+
+    /// Whether no socket is left, no CONNECT waits, and nothing is to be said.
+    pub fn is_empty(&self) -> bool {
+        self.slots.iter().all(|slot| slot.state == State::Free) && !self.has_news()
+    }
+
+    /// Whether there is something to be said although no message and no deadline came.
+    pub fn has_news(&self) -> bool {
+        !self.outgoing.is_empty() || self.closing.is_some() || !self.disconnected.is_empty()
+    }
+
+    /// What is to be said without a message.
+    fn told(&mut self) -> Next<'static> {
+        if let Some(packet) = self.outgoing.pop() {
+            return Next::Transmit(packet);
+        }
+        if let Some(reason) = self.closing.take() {
+            return Next::Close(reason);
+        }
+        if let Some((socket, reason)) = self.disconnected.pop_front() {
+            return Next::Event(Event::Disconnect { socket, reason });
+        }
+        if let Some((socket, id)) = self.expire_ack() {
+            return Next::Event(Event::AckTimeout { socket, id });
+        }
+        Next::Wait(self.deadline())
+    }
+
+    /// Takes a message and says what arrived with it; [`Sockets::event`] makes the event.
+    pub(crate) fn handle<'m>(&mut self, message: Message<'m>) -> Option<Arrival<'m>> {
+        match message {
+            _ if self.closed => None,
+            Message::Text(text) => self.handle_text(text),
+            Message::Binary(bytes) => self.handle_attachment(bytes),
+        }
+    }
+
+    /// The event of what arrived just now.
+    pub(crate) fn event<'a>(&'a mut self, arrival: Arrival<'a>) -> Event<'a> {
+        let (json, name, attachments) = match arrival.body {
+            Body::Text(json, name) => (json, name, Attachments::default()),
+            Body::Binary(attachments) => {
+                (self.partial.as_deref().map_or("", |partial| &*partial.json), None, attachments)
+            }
+        };
+        let malformed = &mut self.malformed;
+        match arrival.subject {
+            Subject::Connect(key) => Event::Connect {
+                request: ConnectRequest { key },
+                namespace: arrival.namespace,
+                auth: Payload::of_auth(json, malformed),
+            },
+            Subject::Message { socket, ack } => {
+                Event::Message { socket, payload: Payload::of_event(json, name, attachments, malformed), ack }
+            }
+            Subject::Ack { socket, id } => {
+                Event::Ack { socket, id, payload: Payload::of_ack(json, attachments, malformed) }
+            }
+        }
+    }
+
+    /// What the last event and the time that has passed lead to.
+    fn tick(&mut self, now: Instant) {
+        self.now = self.now.max(now);
+        // Its payload was lent to the last event.
+        self.partial.take_if(|partial| partial.missing == 0);
+        let passed = |deadline: Instant| deadline <= self.now;
+        if mem::take(&mut self.malformed) || self.partial.as_deref().is_some_and(|partial| passed(partial.deadline)) {
+            self.close(CloseReason::ParseError);
+        } else if self.connect_deadline.is_some_and(passed) {
+            self.close(CloseReason::ForcedClose);
+        }
+    }
+
+    fn handle_text<'m>(&mut self, text: &'m str) -> Option<Arrival<'m>> {
+        let header = Header::parse(text, self.config.max_attachments);
+        let (Ok(header), None, true) = (header, &self.partial, text.len() <= self.config.max_packet) else {
+            self.close(CloseReason::ParseError);
+            return None;
+        };
+        let subject = match header.kind {
+            PacketType::Connect => Subject::Connect(self.handle_connect(header.namespace)?),
+            PacketType::Disconnect => {
+                self.handle_disconnect(header.namespace);
+                return None;
+            }
+            PacketType::ConnectError => {
+                self.close(CloseReason::ForcedClose);
+                return None;
+            }
+            PacketType::Event | PacketType::BinaryEvent | PacketType::Ack | PacketType::BinaryAck => {
+                self.handle_packet(text, &header)?
+            }
+        };
+        Some(Arrival { subject, namespace: header.namespace, body: Body::Text(header.payload, header.event) })
+    }
+
+    fn handle_connect(&mut self, namespace: &str) -> Option<SocketKey> {
+        if self.find(namespace).is_some() {
+            self.close(CloseReason::ForcedClose);
+            return None;
+        }
+        let occupied = self.slots.iter().filter(|slot| slot.state != State::Free).count();
+        if occupied >= self.config.max_namespaces {
+            let error = ConnectError::new("too many namespaces");
+            self.outgoing.push(encode_connect_error(namespace, &error));
+            return None;
+        }
+        self.left.retain(|left| **left != *namespace);
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let slot = Slot { generation, state: State::Requested, namespace: namespace.into(), acks: Acks::default() };
+        let index = self.slots.iter().position(|slot| slot.state == State::Free).unwrap_or(self.slots.len());
+        match self.slots.get_mut(index) {
+            Some(free) => *free = slot,
+            None => {
+                if self.slots.is_empty() {
+                    self.slots.reserve_exact(1);
+                }
+                self.slots.push(slot);
+            }
+        }
+        Some(SocketKey { index: number(index), generation })
+    }
+
+    fn handle_disconnect(&mut self, namespace: &str) {
+        let left = self.has_left(namespace);
+        let key = self.find(namespace);
+        match key.and_then(|key| Some((key, self.slots.get_mut(key.index())?))) {
+            Some((key, slot)) if slot.is_joined(key.generation) => {
+                *slot = Slot::default();
+                self.disconnected.push_back((key, DisconnectReason::ClientNamespaceDisconnect));
+            }
+            Some((_, slot)) if slot.state == State::Requested => slot.state = State::Abandoned,
+            _ if left => {}
+            _ => self.close(CloseReason::ForcedClose),
+        }
+    }
+
+    /// An event or an ack: says what is to be delivered at once.
+    fn handle_packet(&mut self, text: &str, header: &Header<'_>) -> Option<Subject> {
+        let socket = self.find(header.namespace).filter(|key| self.socket(*key).is_some());
+        if socket.is_none() && !self.has_left(header.namespace) {
+            self.close(CloseReason::ForcedClose);
+            return None;
+        }
+        let is_event = matches!(header.kind, PacketType::Event | PacketType::BinaryEvent);
+        let subject = socket.and_then(|socket| match header.id {
+            ack if is_event => Some(Subject::Message { socket, ack }),
+            Some(id) => Some(Subject::Ack { socket, id }),
+            None => None,
+        });
+        if header.attachments == 0 {
+            return self.confirm(subject?);
+        }
+        self.partial = Some(Box::new(Partial {
+            subject,
+            json: if subject.is_some() { header.payload.into() } else { "".into() },
+            missing: header.attachments,
+            stored: Vec::new(),
+            bytes: text.len(),
+            deadline: self.now + self.config.attachment_timeout,
+        }));
+        None
+    }
+
+    fn handle_attachment<'m>(&mut self, attachment: Binary<'m>) -> Option<Arrival<'m>> {
+        let size = attachment.as_slice().len();
+        let max = self.config.max_packet;
+        let Some(partial) = self.partial.as_deref_mut().filter(|partial| size <= max.saturating_sub(partial.bytes))
+        else {
+            self.close(CloseReason::ParseError);
+            return None;
+        };
+        partial.bytes += size;
+        partial.missing -= 1;
+        if partial.missing > 0 {
+            if partial.subject.is_some() {
+                partial.stored.push(attachment.into_bytes());
+            }
+            return None;
+        }
+        let subject = partial.subject?;
+        let attachments = Attachments { stored: mem::take(&mut partial.stored), last: Some(attachment) };
+        let subject = self.confirm(subject)?;
+        Some(Arrival { subject, namespace: "", body: Body::Binary(attachments) })
+    }
+
+    /// Lets through what still concerns somebody: an ack only while it is awaited, and once.
+    fn confirm(&mut self, subject: Subject) -> Option<Subject> {
+        let now = self.now;
+        if let Subject::Ack { socket, id } = subject {
+            let awaited = self.socket_mut(socket).is_some_and(|slot| slot.acks.answer(id, now));
+            return awaited.then_some(subject);
+        }
+        Some(subject)
+    }
+
+    /// Closes the connection from this side, the first time.
+    fn close(&mut self, reason: CloseReason) {
+        if mem::replace(&mut self.closed, true) {
+            return;
+        }
+        self.closing = Some(reason);
+        let sockets = self.in_order();
+        self.disconnected.extend(sockets.into_iter().map(|key| (key, DisconnectReason::Connection(reason))));
+        self.slots = Vec::new();
+        self.left = VecDeque::new();
+        self.partial = None;
+        self.connect_deadline = None;
+    }
+
+    /// The connected sockets in the order of joining.
+    fn in_order(&self) -> Vec<SocketKey> {
+        let mut sockets: Vec<_> = (0..)
+            .zip(&self.slots)
+            .filter_map(|(index, slot)| match slot.state {
+                State::Joined(order) => Some((order, SocketKey { index, generation: slot.generation })),
+                _ => None,
+            })
+            .collect();
+        sockets.sort_unstable_by_key(|(order, _)| *order);
+        sockets.into_iter().map(|(_, key)| key).collect()
+    }
+
+    /// Who occupies a namespace, joined or not.
+    fn find(&self, namespace: &str) -> Option<SocketKey> {
+        let index = self.slots.iter().position(|slot| slot.state != State::Free && *slot.namespace == *namespace)?;
+        Some(SocketKey { index: number(index), generation: self.slots.get(index)?.generation })
+    }
+
+    fn has_left(&self, namespace: &str) -> bool {
+        self.left.iter().any(|left| **left == *namespace)
+    }
+
+    fn socket(&self, key: SocketKey) -> Option<&Slot> {
+        self.slots.get(key.index()).filter(|slot| slot.is_joined(key.generation))
+    }
+
+    fn socket_mut(&mut self, key: SocketKey) -> Option<&mut Slot> {
+        self.slots.get_mut(key.index()).filter(|slot| slot.is_joined(key.generation))
+    }
+
+    /// The slot of a request that was decided now, unless the client has gone: then its slot is freed.
+    fn take_request(&mut self, request: &ConnectRequest) -> Option<&mut Slot> {
+        if self.malformed {
+            // The CONNECT's payload is no JSON: the connection is about to be closed for it.
+            return None;
+        }
+        let slot = self.slots.get_mut(request.key.index()).filter(|slot| slot.generation == request.key.generation)?;
+        if slot.state == State::Abandoned {
+            *slot = Slot::default();
+        }
+        Some(slot).filter(|slot| slot.state == State::Requested)
+    }
+
+    /// The socket that awaits the next answer, and when it is due.
+    fn next_ack(&self) -> Option<(Instant, SocketKey)> {
+        let due = |(index, slot): (u32, &Slot)| {
+            Some((slot.acks.earliest()?, SocketKey { index, generation: slot.generation }))
+        };
+        (0..).zip(&self.slots).filter_map(due).min_by_key(|(deadline, _)| *deadline)
+    }
+
+    fn expire_ack(&mut self) -> Option<(SocketKey, u64)> {
+        let (_, socket) = self.next_ack().filter(|(deadline, _)| *deadline <= self.now)?;
+        let id = self.socket_mut(socket)?.acks.expire()?;
+        Some((socket, id))
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        let partial = self.partial.as_deref().filter(|partial| partial.missing > 0).map(|partial| partial.deadline);
+        let ack = self.next_ack().map(|(deadline, _)| deadline);
+        [self.connect_deadline, partial, ack].into_iter().flatten().min()
+    }
+}
+
+/// What a message brought, before it is made an event that borrows the machine.
+pub(crate) struct Arrival<'m> {
+    subject: Subject,
+    namespace: &'m str,
+    body: Body<'m>,
+}
+
+enum Body<'m> {
+    /// And the event's name.
+    Text(&'m str, Option<EventName<'m>>),
+    /// The text is in [`Sockets::partial`].
+    Binary(Attachments<'m>),
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Subject {
+    Connect(SocketKey),
+    Message { socket: SocketKey, ack: Option<u64> },
+    Ack { socket: SocketKey, id: u64 },
+}
+
+/// A packet whose attachments have not all arrived.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Partial {
+    /// `None` if nobody is interested: then the attachments are not kept.
+    subject: Option<Subject>,
+    json: Box<str>,
+    /// 0 once it was delivered.
+    missing: usize,
+    stored: Vec<Bytes>,
+    /// Of the text and the attachments so far.
+    bytes: usize,
+    deadline: Instant,
+}
+
+impl Partial {
+    fn is_for(&self, key: SocketKey) -> bool {
+        match self.subject {
+            Some(Subject::Message { socket, .. } | Subject::Ack { socket, .. }) => socket == key,
+            _ => false,
+        }
+    }
+
+    fn discard(&mut self) {
+        self.subject = None;
+        self.json = Box::default();
+        self.stored = Vec::new();
+    }
+}
+
+/// A place for the socket of a namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Slot {
+    generation: u32,
+    state: State,
+    namespace: Box<str>,
+    acks: Acks,
+}
+
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+enum State {
+    #[default]
+    Free,
+    /// A CONNECT waits for its verdict.
+    Requested,
+    /// The client took its CONNECT back. The verdict frees the slot, so that unfinished verdicts stay few.
+    Abandoned,
+    /// A socket, the how manieth of the connection.
+    Joined(u64),
+}
+
+impl Slot {
+    fn is_joined(&self, generation: u32) -> bool {
+        self.generation == generation && matches!(self.state, State::Joined(_))
+    }
+}
+
+/// The answers that a socket awaits. Takes no memory while there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Acks {
+    deadlines: BTreeMap<u64, Instant>,
+    by_deadline: BTreeSet<(Instant, u64)>,
+}
+
+impl Acks {
+    fn insert(&mut self, id: u64, deadline: Instant, max: usize) -> Result<(), TooManyAcks> {
+        if self.deadlines.len() >= max && !self.deadlines.contains_key(&id) {
+            return Err(TooManyAcks);
+        }
+        self.remove(id);
+        self.deadlines.insert(id, deadline);
+        self.by_deadline.insert((deadline, id));
+        Ok(())
+    }
+
+    fn remove(&mut self, id: u64) {
+        if let Some(deadline) = self.deadlines.remove(&id) {
+            self.by_deadline.remove(&(deadline, id));
+        }
+        if self.deadlines.is_empty() {
+            *self = Self::default();
+        }
+    }
+
+    /// Whether `id` is awaited at `now`; then it is so no more.
+    fn answer(&mut self, id: u64, now: Instant) -> bool {
+        let awaited = self.deadlines.get(&id).is_some_and(|deadline| *deadline > now);
+        if awaited {
+            self.remove(id);
+        }
+        awaited
+    }
+
+    fn earliest(&self) -> Option<Instant> {
+        self.by_deadline.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// Forgets the ack that is due first.
+    fn expire(&mut self) -> Option<u64> {
+        let (_, id) = *self.by_deadline.first()?;
+        self.remove(id);
+        Some(id)
+    }
+}
+
+/// Packets to be transmitted: a queue that takes no memory for a single one.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Outgoing {
+    first: Option<Packet>,
+    rest: VecDeque<Packet>,
+}
+
+impl Outgoing {
+    fn push(&mut self, packet: Packet) {
+        match self.first {
+            None => self.first = Some(packet),
+            Some(_) => self.rest.push_back(packet),
+        }
+    }
+
+    fn pop(&mut self) -> Option<Packet> {
+        let next = self.rest.pop_front();
+        if next.is_none() {
+            self.rest = VecDeque::new();
+        }
+        mem::replace(&mut self.first, next)
+    }
+
+    fn is_empty(&self) -> bool {
+        self.first.is_none()
+    }
+}
+
+/// Slots are at most [`Config::max_namespaces`], which does not exceed what memory holds.
+fn number(index: usize) -> u32 {
+    u32::try_from(index).unwrap_or(u32::MAX)
+}
+
+#[cfg(test)]
+mod tests;

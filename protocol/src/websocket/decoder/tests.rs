@@ -1,0 +1,837 @@
+extern crate std;
+
+use alloc::{
+    format,
+    string::{String, ToString},
+    vec,
+    vec::Vec,
+};
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::websocket::{Frame, FrameBuilder};
+
+const MAX: usize = 100_000;
+const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+const PROTOCOL: Event = Event::Failed(CloseCode::PROTOCOL);
+const INVALID_DATA: Event = Event::Failed(CloseCode::INVALID_DATA);
+const POLICY: Event = Event::Failed(CloseCode::POLICY);
+const TOO_BIG: Event = Event::Failed(CloseCode::TOO_BIG);
+
+/// What a decoder gave, in owned form.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Event {
+    Text(String),
+    Binary(Vec<u8>),
+    Ping(Vec<u8>),
+    Pong(Vec<u8>),
+    Close(Option<u16>),
+    Failed(CloseCode),
+}
+
+impl From<Incoming<'_>> for Event {
+    fn from(incoming: Incoming<'_>) -> Self {
+        match incoming {
+            Incoming::Text(text) => Self::Text(text.to_string()),
+            Incoming::Binary(binary) => {
+                let copy = binary.as_slice().to_vec();
+                assert_eq!(binary.into_bytes(), copy);
+                Self::Binary(copy)
+            }
+            Incoming::Ping(payload) => Self::Ping(payload.to_vec()),
+            Incoming::Pong(payload) => Self::Pong(payload.to_vec()),
+            Incoming::Close(code) => Self::Close(code.map(|code| code.0)),
+        }
+    }
+}
+
+fn text(text: &str) -> Event {
+    Event::Text(text.to_string())
+}
+
+/// A frame with these first byte, key and payload, its length in as few bytes as possible.
+fn frame(first: u8, key: Option<[u8; 4]>, payload: &[u8]) -> Vec<u8> {
+    let bytes = match payload.len() {
+        0..126 => 0,
+        126..65536 => 2,
+        _ => 8,
+    };
+    let mut out = header(first, key, payload.len() as u64, bytes);
+    let key = key.unwrap_or_default();
+    out.extend(payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key));
+    out
+}
+
+/// A header alone that declares `len` in `bytes` bytes of extended length.
+fn header(first: u8, key: Option<[u8; 4]>, len: u64, bytes: usize) -> Vec<u8> {
+    let flag = if key.is_some() { 0x80 } else { 0 };
+    let mut out = vec![first];
+    match bytes {
+        0 => out.push(flag | len as u8),
+        2 => out.push(flag | 126),
+        _ => out.push(flag | 127),
+    }
+    out.extend_from_slice(&len.to_be_bytes()[8 - bytes..]);
+    out.extend_from_slice(key.as_ref().map_or(&[], |key| key));
+    out
+}
+
+/// A masked frame, as a client sends it.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    frame(first, Some(KEY), payload)
+}
+
+/// Takes all that the decoder has to give.
+fn drain(decoder: &mut Decoder, bytes: &[u8], events: &mut Vec<Event>) {
+    let mut bytes = bytes.to_vec();
+    let mut input = Input::new(&mut bytes);
+    loop {
+        match decoder.next(&mut input) {
+            Ok(Some(incoming)) => events.push(incoming.into()),
+            Ok(None) => break,
+            Err(code) => events.push(Event::Failed(code)),
+        }
+    }
+    assert!(input.is_empty(), "everything was taken");
+}
+
+fn decode<'w>(role: Role, max: usize, pieces: impl IntoIterator<Item = &'w [u8]>) -> Vec<Event> {
+    let mut decoder = Decoder::new(role, max);
+    let mut events = Vec::new();
+    pieces.into_iter().for_each(|piece| drain(&mut decoder, piece, &mut events));
+    events
+}
+
+/// Reads in pieces of `sizes`, in turn, into the decoder's own room wherever it offers some.
+fn decode_into_room(role: Role, max: usize, mut wire: &[u8], sizes: &[usize]) -> Vec<Event> {
+    let mut decoder = Decoder::new(role, max);
+    let mut events = Vec::new();
+    for size in sizes.iter().cycle() {
+        if wire.is_empty() {
+            break;
+        }
+        let mut count = (*size).clamp(1, wire.len());
+        if let Some(room) = decoder.read_target() {
+            count = count.min(room.len());
+            room[..count].copy_from_slice(&wire[..count]);
+            decoder.filled(count);
+            drain(&mut decoder, &[], &mut events);
+        } else {
+            drain(&mut decoder, &wire[..count], &mut events);
+        }
+        wire = &wire[count..];
+    }
+    events
+}
+
+/// Keeps all input until the end, in two pieces.
+fn decode_paused(role: Role, max: usize, wire: &[u8]) -> Vec<Event> {
+    let mut decoder = Decoder::new(role, max);
+    let mut bytes = wire.to_vec();
+    let (head, tail) = bytes.split_at_mut(wire.len() / 2);
+    decoder.buffer_rest(&mut Input::new(head));
+    decoder.buffer_rest(&mut Input::new(tail));
+    let mut events = Vec::new();
+    drain(&mut decoder, &[], &mut events);
+    events
+}
+
+/// Decodes `wire` in every way there is, alone and with something behind it.
+#[track_caller]
+fn check(role: Role, max: usize, wire: &[u8], expected: &[Event]) {
+    let key = (role == Role::Server).then_some(KEY);
+    let open = !matches!(expected.last(), Some(Event::Close(_) | Event::Failed(_)));
+    let ping = [wire, &frame(0x89, key, b"after")].concat();
+    let partial = [wire, &frame(0x8a, key, b"partial")[..5]].concat();
+    let mut and_ping = expected.to_vec();
+    if open {
+        and_ping.push(Event::Ping(b"after".to_vec()));
+    }
+    for (wire, expected) in [(wire, expected), (&ping, &and_ping), (&partial, expected)] {
+        assert_eq!(decode(role, max, [wire]), expected, "whole");
+        assert_eq!(decode(role, max, wire.chunks(1)), expected, "byte by byte");
+        assert_eq!(decode(role, max, wire.chunks(4099)), expected, "in pieces");
+        assert_eq!(decode_into_room(role, max, wire, &[1500]), expected, "into its own room");
+        assert_eq!(decode_paused(role, max, wire), expected, "kept and then decoded");
+        for at in (0..wire.len()).take(40) {
+            assert_eq!(decode(role, max, [&wire[..at], &wire[at..]]), expected, "cut at {at}");
+        }
+    }
+}
+
+#[track_caller]
+fn check_server(frames: &[Vec<u8>], expected: &[Event]) {
+    check(Role::Server, MAX, &frames.concat(), expected);
+}
+
+#[test]
+fn the_examples_of_section_5_7() {
+    let client = |wire: &[u8], expected| check(Role::Client, MAX, wire, &[expected]);
+    client(b"\x81\x05Hello", text("Hello"));
+    client(b"\x01\x03Hel\x80\x02lo", text("Hello"));
+    client(b"\x89\x05Hello", Event::Ping(b"Hello".to_vec()));
+    client(&[b"\x82\x7e\x01\x00".to_vec(), vec![7; 256]].concat(), Event::Binary(vec![7; 256]));
+    client(&[b"\x82\x7f\0\0\0\0\0\x01\0\0".to_vec(), vec![7; 65536]].concat(), Event::Binary(vec![7; 65536]));
+
+    let hello = b"\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    check_server(&[b"\x81\x85".to_vec(), hello.to_vec()], &[text("Hello")]);
+    check_server(&[b"\x8a\x85".to_vec(), hello.to_vec()], &[Event::Pong(b"Hello".to_vec())]);
+}
+
+#[test]
+fn payloads_of_every_class_of_length() {
+    for len in [0, 1, 7, 8, 9, 125, 126, 127, 128, 65535, 65536] {
+        let payload: Vec<u8> = (0..len).map(|at| b'a' + (at % 26) as u8).collect();
+        let string = String::from_utf8(payload.clone()).unwrap();
+        for (role, key) in [(Role::Server, Some(KEY)), (Role::Client, None)] {
+            check(role, MAX, &frame(0x81, key, &payload), &[text(&string)]);
+            check(role, MAX, &frame(0x82, key, &payload), &[Event::Binary(payload.clone())]);
+        }
+    }
+}
+
+#[test]
+fn several_messages_in_one_read() {
+    let frames =
+        [masked(0x81, b"one"), masked(0x82, b"two"), masked(0x81, b""), masked(0x89, b"p"), masked(0x81, b"3")];
+    let expected = [text("one"), Event::Binary(b"two".to_vec()), text(""), Event::Ping(b"p".to_vec()), text("3")];
+    check_server(&frames, &expected);
+}
+
+#[test]
+fn control_frames_are_whole_and_short() {
+    check_server(&[masked(0x89, b"")], &[Event::Ping(vec![])]);
+    check_server(&[masked(0x89, &[0xfe; 125])], &[Event::Ping(vec![0xfe; 125])]);
+    check_server(&[masked(0x8a, b"unsolicited")], &[Event::Pong(b"unsolicited".to_vec())]);
+    for first in [0x88, 0x89, 0x8a] {
+        check_server(&[masked(first, &[b'a'; 126])], &[PROTOCOL]);
+        check_server(&[masked(first, &vec![b'a'; 65536])], &[PROTOCOL]);
+        check_server(&[masked(first & 0x7f, b"")], &[PROTOCOL]);
+    }
+}
+
+#[test]
+fn control_frames_are_not_bound_by_the_limit_on_messages() {
+    check(Role::Server, 3, &masked(0x89, &[7; 125]), &[Event::Ping(vec![7; 125])]);
+}
+
+// CVE-2022-21676: a frame with RSV2 or RSV3 set.
+#[test]
+fn reserved_bits_are_refused() {
+    for bits in 1..8 {
+        for opcode in [0, 1, 2, 8, 9, 10] {
+            check_server(&[masked(0x80 | bits << 4 | opcode, b"")], &[PROTOCOL]);
+            check_server(&[masked(0x81, b"ok"), masked(0x80 | bits << 4 | opcode, b"hi")], &[text("ok"), PROTOCOL]);
+        }
+        check_server(&[masked(0x01, b"a"), masked(0x80 | bits << 4, b"b")], &[PROTOCOL]);
+    }
+}
+
+#[test]
+fn unknown_opcodes_are_refused() {
+    for opcode in [3, 4, 5, 6, 7, 11, 12, 13, 14, 15] {
+        for fin in [0, 0x80] {
+            check_server(&[masked(fin | opcode, b"")], &[PROTOCOL]);
+            check_server(&[masked(0x81, b"ok"), masked(fin | opcode, b"hi")], &[text("ok"), PROTOCOL]);
+            check_server(&[masked(0x01, b"a"), masked(fin | opcode, b"b")], &[PROTOCOL]);
+        }
+    }
+}
+
+#[test]
+fn the_masking_of_the_other_role_is_refused() {
+    for first in [0x81, 0x82, 0x88, 0x89, 0x8a] {
+        check(Role::Server, MAX, &frame(first, None, b""), &[PROTOCOL]);
+        check(Role::Client, MAX, &frame(first, Some(KEY), b""), &[PROTOCOL]);
+    }
+}
+
+#[test]
+fn lengths_in_more_bytes_than_needed_are_refused() {
+    for (len, bytes) in [(0, 2), (125, 2), (0, 8), (126, 8), (65535, 8)] {
+        check_server(&[header(0x82, Some(KEY), len, bytes), vec![0; len as usize]], &[PROTOCOL]);
+    }
+}
+
+#[test]
+fn fragments_make_one_message() {
+    check_server(&[masked(0x01, b"frag"), masked(0x80, b"ment")], &[text("fragment")]);
+    check_server(
+        &[masked(0x02, b"\xff"), masked(0x00, b"\xfe"), masked(0x80, b"")],
+        &[Event::Binary(vec![0xff, 0xfe])],
+    );
+    check_server(&[masked(0x01, b""), masked(0x00, b""), masked(0x80, b"")], &[text("")]);
+    let two = [masked(0x01, b"a"), masked(0x80, b"b"), masked(0x02, b"c"), masked(0x80, b"d"), masked(0x81, b"e")];
+    check_server(&two, &[text("ab"), Event::Binary(b"cd".to_vec()), text("e")]);
+    let long = vec![7; 30_000];
+    check_server(&[masked(0x02, &long), masked(0x80, &long)], &[Event::Binary(vec![7; 60_000])]);
+}
+
+#[test]
+fn control_frames_lie_between_fragments() {
+    let frames = [masked(0x01, b"a"), masked(0x89, b"1"), masked(0x00, b"b"), masked(0x8a, b"2"), masked(0x80, b"c")];
+    check_server(&frames, &[Event::Ping(b"1".to_vec()), Event::Pong(b"2".to_vec()), text("abc")]);
+    check_server(&[masked(0x01, b"a"), masked(0x88, b"")], &[Event::Close(None)]);
+}
+
+#[test]
+fn fragments_out_of_place_are_refused() {
+    check_server(&[masked(0x80, b"a")], &[PROTOCOL]);
+    check_server(&[masked(0x00, b"a")], &[PROTOCOL]);
+    check_server(&[masked(0x81, b"a"), masked(0x80, b"b")], &[text("a"), PROTOCOL]);
+    check_server(&[masked(0x01, b"a"), masked(0x80, b"b"), masked(0x80, b"c")], &[text("ab"), PROTOCOL]);
+    for first in [0x81, 0x82, 0x01, 0x02] {
+        check_server(&[masked(0x01, b"a"), masked(first, b"b")], &[PROTOCOL]);
+    }
+}
+
+#[test]
+fn text_is_utf8() {
+    for valid in
+        ["", "κόσμε", "Hello-µ@ßöäüàá-UTF-8!!", "\u{0}\u{7f}\u{80}\u{7ff}\u{800}\u{fffd}\u{ffff}\u{10000}\u{10ffff}"]
+    {
+        check_server(&[masked(0x81, valid.as_bytes())], &[text(valid)]);
+        for at in 0..=valid.len() {
+            let (head, tail) = valid.as_bytes().split_at(at);
+            check(Role::Server, MAX, &[masked(0x01, head), masked(0x80, tail)].concat(), &[text(valid)]);
+        }
+    }
+    let invalid: [&[u8]; 12] = [
+        b"\x80",
+        b"\xff",
+        b"\xc0\xaf",
+        b"\xe0\x80\xaf",
+        b"\xed\xa0\x80",
+        b"\xed\xbf\xbf",
+        b"\xf4\x90\x80\x80",
+        b"\xf8\x88\x80\x80\x80",
+        b"\xce\xba\xe1",
+        b"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5\xed\xa0\x80edited",
+        b"\xf0\x9f\x98",
+        b"long enough for the wide path of the validation, sixty-four bytes and more \xc3",
+    ];
+    for bytes in invalid {
+        check_server(&[masked(0x81, bytes)], &[INVALID_DATA]);
+        check_server(&[masked(0x01, bytes), masked(0x80, b"")], &[INVALID_DATA]);
+        check_server(
+            &[masked(0x01, b"ok"), masked(0x89, b""), masked(0x80, bytes)],
+            &[Event::Ping(vec![]), INVALID_DATA],
+        );
+        check_server(&[masked(0x82, bytes)], &[Event::Binary(bytes.to_vec())]);
+    }
+}
+
+#[test]
+fn close_frames_carry_a_valid_code_or_none() {
+    let close = |payload: &[u8], expected| check_server(&[masked(0x88, payload)], &[expected]);
+    close(b"", Event::Close(None));
+    close(b"\x03", PROTOCOL);
+    for code in [1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014, 3000, 3999, 4000, 4999_u16] {
+        close(&code.to_be_bytes(), Event::Close(Some(code)));
+        close(&[&code.to_be_bytes()[..], "tschüß".as_bytes()].concat(), Event::Close(Some(code)));
+    }
+    for code in [0, 1, 999, 1004, 1005, 1006, 1015, 1016, 1100, 2000, 2999, 5000, 65535_u16] {
+        close(&code.to_be_bytes(), PROTOCOL);
+    }
+    close(&[b"\x03\xe8".to_vec(), vec![b'a'; 123]].concat(), Event::Close(Some(1000)));
+    close(b"\x03\xe8\xce\xba\xe1", INVALID_DATA);
+}
+
+#[test]
+fn nothing_comes_after_a_close_or_an_error() {
+    for last in [masked(0x88, b"\x03\xe8"), masked(0x88, b"\x03"), masked(0xc1, b""), masked(0x81, b"\xff")] {
+        let mut decoder = Decoder::new(Role::Server, MAX);
+        let mut events = Vec::new();
+        drain(&mut decoder, &[masked(0x01, b"kept"), last].concat(), &mut events);
+        assert_eq!(events.len(), 1);
+        for _ in 0..2 {
+            drain(&mut decoder, &masked(0x81, b"more"), &mut events);
+            decoder.buffer_rest(&mut Input::new(&mut [0x81]));
+            assert!(decoder.read_target().is_none());
+        }
+        assert_eq!(events.len(), 1);
+        assert_eq!(memory(&decoder), 0);
+    }
+}
+
+#[test]
+fn a_fault_is_seen_in_the_first_byte_that_shows_it() {
+    let at_once =
+        |pieces: &[&[u8]], expected| assert_eq!(decode(Role::Server, MAX, pieces.iter().copied()), [expected]);
+    at_once(&[b"\xc1"], PROTOCOL);
+    at_once(&[b"\x83"], PROTOCOL);
+    at_once(&[b"\x09"], PROTOCOL);
+    at_once(&[b"\x80"], PROTOCOL);
+    at_once(&[b"\x81", b"\x05"], PROTOCOL);
+    at_once(&[b"\x89", b"\xfe"], PROTOCOL);
+    at_once(&[b"\x81\xfe\0", b"\x7d"], PROTOCOL);
+    at_once(&[b"\x81\xff\0\0\0\0\0\x01\x86", b"\xa1"], TOO_BIG);
+}
+
+// CVE-2016-10542: a message without a limit.
+#[test]
+fn an_oversized_message_is_refused_by_its_header() {
+    for max in [0, 5, 125, 126, 65535, 65536] {
+        let payload = vec![7; max];
+        check(Role::Server, max, &masked(0x82, &payload), &[Event::Binary(payload)]);
+        let over = masked(0x82, &vec![7; max + 1]);
+        check(Role::Server, max, &over, &[TOO_BIG]);
+        let header = over.len() - (max + 1) - 4;
+        assert_eq!(decode(Role::Server, max, [&over[..header]]), [TOO_BIG], "before the key, {max}");
+    }
+}
+
+#[test]
+fn the_fragments_of_a_message_are_limited_together() {
+    let frames = [masked(0x02, &[7; 60]), masked(0x00, &[7; 30]), masked(0x80, &[7; 10])].concat();
+    check(Role::Server, 100, &frames, &[Event::Binary(vec![7; 100])]);
+    check(Role::Server, 99, &frames, &[TOO_BIG]);
+    check(Role::Server, 89, &frames, &[TOO_BIG]);
+    let declared = [masked(0x02, &[7; 60]), header(0x80, Some(KEY), 41, 0)].concat();
+    assert_eq!(decode(Role::Server, 100, [&declared[..]]), [TOO_BIG]);
+}
+
+// CVE-2020-27813: the declared length overflows an integer.
+#[test]
+fn no_declared_length_overflows() {
+    let large = |max, len| decode(Role::Client, max, [&header(0x82, None, len, 8)[..]]);
+    for len in [1 << 63, (1 << 63) | 5, u64::MAX - 13, u64::MAX] {
+        assert_eq!(large(usize::MAX, len), [PROTOCOL], "{len:x}");
+    }
+    for len in [1 << 32, (1 << 32) | 5, 1 << 62, (1 << 63) - 1] {
+        assert_eq!(large(MAX, len), [TOO_BIG], "{len:x}");
+    }
+    let gathered = [frame(0x02, None, b"abc"), header(0x80, None, i64::MAX as u64, 8)].concat();
+    assert_eq!(decode(Role::Client, i64::MAX as usize, [&gathered[..]]), [TOO_BIG]);
+}
+
+#[test]
+fn a_limit_without_bound_does_not_overflow_either() {
+    let mut decoder = Decoder::new(Role::Client, usize::MAX);
+    let mut events = Vec::new();
+    drain(&mut decoder, &header(0x82, None, i64::MAX as u64, 8), &mut events);
+    if usize::BITS == 64 {
+        assert_eq!(events, []);
+        assert_eq!(decoder.read_target().map(|room| room.len()), Some(Carry::FIRST_ROOM - 10));
+        assert!(memory(&decoder) <= Carry::FIRST_ROOM);
+    }
+}
+
+// CVE-2022-35922: memory is taken by declared length.
+#[test]
+fn memory_is_taken_as_data_arrives_not_as_declared() {
+    let mut decoder = Decoder::new(Role::Server, 1 << 30);
+    drain(&mut decoder, &header(0x82, Some(KEY), 1 << 30, 8), &mut Vec::new());
+    assert!(memory(&decoder) <= Carry::FIRST_CAPACITY);
+    let mut arrived = 14;
+    while arrived < 1 << 20 {
+        let room = decoder.read_target().map_or(0, |room| room.len().min(5000));
+        assert!(room > 0);
+        decoder.filled(room);
+        arrived += room;
+        assert!(memory(&decoder) <= Carry::FIRST_ROOM.max(2 * arrived));
+        drain(&mut decoder, b"x", &mut Vec::new());
+        arrived += 1;
+        assert!(memory(&decoder) <= Carry::FIRST_ROOM.max(2 * arrived));
+    }
+}
+
+// CVE-2026-48779: a message of endless tiny fragments.
+#[test]
+fn the_number_of_fragments_is_bounded() {
+    let message = |fragments: usize, payload: &[u8]| {
+        let mut frames = vec![masked(0x02, payload)];
+        frames.extend((2..fragments).map(|_| masked(0x00, payload)));
+        frames.push(masked(0x80, payload));
+        frames.concat()
+    };
+    for payload in [&b""[..], b"x"] {
+        let most = message(Decoder::MAX_FRAGMENTS, payload);
+        assert_eq!(decode(Role::Server, MAX, [&most[..]]), [Event::Binary(payload.repeat(Decoder::MAX_FRAGMENTS))]);
+        assert_eq!(decode(Role::Server, MAX, most.chunks(1)).len(), 1);
+        let more = message(Decoder::MAX_FRAGMENTS + 1, payload);
+        assert_eq!(decode(Role::Server, MAX, [&more[..]]), [POLICY]);
+        assert_eq!(decode(Role::Server, MAX, more.chunks(1)), [POLICY]);
+    }
+    let twice = message(Decoder::MAX_FRAGMENTS, b"").repeat(2);
+    assert_eq!(decode(Role::Server, MAX, [&twice[..]]).len(), 2, "counted for each message alone");
+}
+
+// CVE-2026-45736: memory that nobody wrote is given out.
+#[test]
+fn room_that_was_not_filled_is_never_lent() {
+    let payload = vec![b'a'; 20_000];
+    let wire = masked(0x81, &payload);
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    let mut events = Vec::new();
+    drain(&mut decoder, &wire[..100], &mut events);
+    decoder.read_target().expect("a large frame is under way").fill(0xff);
+    decoder.filled(0);
+    drain(&mut decoder, &wire[100..5000], &mut events);
+    decoder.read_target().expect("still under way")[..1000].copy_from_slice(&wire[5000..6000]);
+    decoder.filled(1000);
+    assert_eq!(events, []);
+    drain(&mut decoder, &wire[6000..], &mut events);
+    assert_eq!(events, [text(&String::from_utf8(payload).unwrap())]);
+}
+
+#[test]
+fn more_filled_than_offered_does_no_harm() {
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    decoder.filled(10);
+    assert_eq!(decoder, Decoder::new(Role::Server, MAX));
+    drain(&mut decoder, &header(0x82, Some(KEY), 50_000, 2), &mut Vec::new());
+    decoder.filled(1);
+    let room = decoder.read_target().expect("a large frame is under way").len();
+    decoder.filled(usize::MAX);
+    assert_eq!(decoder.carry.data().len(), 8 + room);
+}
+
+#[test]
+fn room_ends_where_the_frame_ends() {
+    let wire = [masked(0x82, &[7; 9000]), masked(0x81, b"next")].concat();
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    let mut events = Vec::new();
+    drain(&mut decoder, &wire[..5], &mut events);
+    assert!(decoder.read_target().is_none(), "the length is not known yet");
+    drain(&mut decoder, &wire[5..108], &mut events);
+    let room = decoder.read_target().expect("a large frame is under way");
+    assert_eq!(room.len(), 8900);
+    room.copy_from_slice(&wire[108..9008]);
+    decoder.filled(8900);
+    assert!(decoder.read_target().is_none());
+    drain(&mut decoder, &wire[9008..], &mut events);
+    assert_eq!(events, [Event::Binary(vec![7; 9000]), text("next")]);
+}
+
+#[test]
+fn no_room_is_offered_while_whole_frames_wait_or_little_is_missing() {
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    assert!(decoder.read_target().is_none());
+    let mut wire = [masked(0x81, b"waits"), header(0x82, Some(KEY), 50_000, 2)].concat();
+    decoder.buffer_rest(&mut Input::new(&mut wire));
+    assert!(decoder.read_target().is_none());
+    assert!(matches!(decoder.next(&mut Input::empty()), Ok(Some(Incoming::Text("waits")))));
+    let room = decoder.read_target().map(|room| room.len());
+    assert_eq!(room, Some(Carry::FIRST_ROOM - 8), "the frame that was lent takes none of it");
+
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    drain(&mut decoder, &masked(0x82, &[7; Carry::LEAST_ROOM])[..9], &mut Vec::new());
+    assert!(decoder.read_target().is_none());
+}
+
+#[test]
+fn what_lies_whole_in_the_input_is_lent_from_there() {
+    let mut wire = [masked(0x81, b"text"), masked(0x82, b"binary"), masked(0x89, b"ping"), vec![0x81]].concat();
+    let range = wire.as_ptr_range();
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    let mut input = Input::new(&mut wire);
+    for _ in 0..3 {
+        let payload = match decoder.next(&mut input) {
+            Ok(Some(Incoming::Text(text))) => text.as_ptr(),
+            Ok(Some(Incoming::Binary(bytes))) => bytes.as_slice().as_ptr(),
+            Ok(Some(Incoming::Ping(payload))) => payload.as_ptr(),
+            other => panic!("{other:?}"),
+        };
+        assert!(range.contains(&payload));
+        assert_eq!(memory(&decoder), 0);
+    }
+    assert!(matches!(decoder.next(&mut input), Ok(None)));
+}
+
+#[test]
+fn only_what_completes_a_frame_is_copied() {
+    let mut wire = [masked(0x81, b"first"), masked(0x81, b"second")].concat();
+    let (head, tail) = wire.split_at_mut(8);
+    let range = tail.as_ptr_range();
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    assert!(matches!(decoder.next(&mut Input::new(head)), Ok(None)));
+    let mut input = Input::new(tail);
+    for (expected, in_input) in [("first", false), ("second", true)] {
+        let Ok(Some(Incoming::Text(text))) = decoder.next(&mut input) else { panic!("a message is whole") };
+        assert_eq!((text, range.contains(&text.as_ptr())), (expected, in_input));
+    }
+}
+
+#[test]
+fn a_large_binary_message_is_given_away_without_a_copy() {
+    let wire = masked(0x82, &[7; 50_000]);
+    let fragments = [masked(0x02, &[7; 25_000]), masked(0x80, &[7; 25_000])].concat();
+    for wire in [wire, fragments] {
+        let mut decoder = Decoder::new(Role::Server, MAX);
+        let (head, tail) = wire.split_at(20_000);
+        drain(&mut decoder, head, &mut Vec::new());
+        let mut tail = tail.to_vec();
+        let mut input = Input::new(&mut tail);
+        let Ok(Some(Incoming::Binary(binary))) = decoder.next(&mut input) else { panic!() };
+        let at = binary.as_slice().as_ptr();
+        let bytes = binary.into_bytes();
+        assert_eq!((bytes.as_ptr(), &bytes[..]), (at, &[7; 50_000][..]));
+        assert!(matches!(decoder.next(&mut input), Ok(None)));
+        assert_eq!(decoder, Decoder::new(Role::Server, MAX));
+    }
+}
+
+#[test]
+fn an_idle_decoder_holds_nothing() {
+    let large = vec![b'a'; 50_000];
+    let wires = [
+        masked(0x81, b"small"),
+        masked(0x81, &large),
+        [masked(0x01, &large), masked(0x80, b"end")].concat(),
+        [masked(0x81, b"one"), masked(0x82, b"two")].concat(),
+    ];
+    for wire in wires {
+        for size in [1, 1000, wire.len()] {
+            let mut decoder = Decoder::new(Role::Server, MAX);
+            wire.chunks(size).for_each(|piece| drain(&mut decoder, piece, &mut Vec::new()));
+            assert_eq!(memory(&decoder), 0);
+            assert_eq!(decoder, Decoder::new(Role::Server, MAX));
+        }
+    }
+    assert!(size_of::<Decoder>() <= size_of::<[usize; 8]>());
+}
+
+#[test]
+fn what_a_pause_piled_up_is_given_back_with_its_last_whole_frame() {
+    let mut wire = masked(0x81, &[b'a'; 1000]).repeat(50);
+    wire.extend_from_slice(&[0x81, 0x85]);
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    decoder.buffer_rest(&mut Input::new(&mut wire));
+    let mut events = Vec::new();
+    drain(&mut decoder, &[], &mut events);
+    assert_eq!(events.len(), 50);
+    assert!(memory(&decoder) <= Carry::FIRST_CAPACITY);
+}
+
+#[test]
+fn a_pause_between_any_two_messages_loses_nothing() {
+    let wire = [masked(0x81, b"one"), masked(0x81, &[b'2'; 300]), masked(0x89, b""), masked(0x81, b"four")].concat();
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    let mut events = Vec::new();
+    for piece in wire.chunks(10) {
+        let mut piece = piece.to_vec();
+        let mut input = Input::new(&mut piece);
+        if let Some(incoming) = decoder.next(&mut input).unwrap() {
+            events.push(Event::from(incoming));
+        }
+        decoder.buffer_rest(&mut input);
+        assert!(input.is_empty());
+    }
+    drain(&mut decoder, &[], &mut events);
+    assert_eq!(events, decode(Role::Server, MAX, [&wire[..]]));
+    assert_eq!(memory(&decoder), 0);
+}
+
+/// The bytes that the decoder holds on the heap for payloads.
+fn memory(decoder: &Decoder) -> usize {
+    decoder.carry.bytes.capacity() + decoder.gathering.as_ref().map_or(0, |gathering| gathering.bytes.capacity())
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let bytes = |max| prop::collection::vec(any::<u8>(), 0..max);
+    let long = prop_oneof![8 => Just(1), 1 => Just(100), 1 => Just(4000)];
+    prop_oneof![
+        4 => (any::<String>(), long.clone()).prop_map(|(text, times)| Event::Text(text.repeat(times))),
+        4 => (bytes(40), long).prop_map(|(bytes, times)| Event::Binary(bytes.repeat(times))),
+        1 => bytes(126).prop_map(Event::Ping),
+        1 => bytes(126).prop_map(Event::Pong),
+    ]
+}
+
+fn encode(event: &Event) -> Frame {
+    match event {
+        Event::Text(text) => Frame::text(text),
+        Event::Binary(bytes) => Frame::binary(bytes),
+        Event::Pong(payload) => Frame::pong(payload),
+        Event::Close(code) => Frame::close(code.map(CloseCode)),
+        Event::Ping(payload) => {
+            let mut builder = FrameBuilder::new(0, payload.len());
+            builder.payload().extend_from_slice(payload);
+            builder.finish(Opcode::Ping)
+        }
+        Event::Failed(_) => unreachable!("never made by a strategy"),
+    }
+}
+
+/// Pieces of the given sizes, in turn.
+fn pieces<'w>(mut wire: &'w [u8], sizes: &[usize]) -> Vec<&'w [u8]> {
+    let mut pieces = Vec::new();
+    for size in sizes.iter().cycle() {
+        if wire.is_empty() {
+            break;
+        }
+        let (piece, rest) = wire.split_at((*size).clamp(1, wire.len()));
+        pieces.push(piece);
+        wire = rest;
+    }
+    pieces
+}
+
+fn sizes() -> impl Strategy<Value = Vec<usize>> {
+    prop::collection::vec(prop_oneof![1..20_usize, 20..3000_usize, Just(65536)], 1..8)
+}
+
+/// Frames of which some break a rule.
+fn any_frames() -> impl Strategy<Value = Vec<u8>> {
+    let opcode = prop_oneof![6 => Just(0), 4 => Just(1), 2 => Just(2), 1 => 8..11_u8, 1 => 0..16_u8];
+    let first =
+        (opcode, any::<bool>(), prop_oneof![30 => Just(0), 1 => 0..8_u8]).prop_map(|(opcode, fin, reserved)| {
+            let fin = fin || opcode >= 8 && reserved == 0;
+            u8::from(fin) << 7 | reserved << 4 | opcode
+        });
+    let payload = prop_oneof![
+        4 => any::<String>().prop_map(String::into_bytes),
+        2 => prop::collection::vec(any::<u8>(), 0..10),
+        1 => Just(b"\x03\xe8bye".to_vec()),
+        1 => prop::collection::vec(any::<u8>(), 100..400),
+    ];
+    let key = prop_oneof![30 => any::<[u8; 4]>().prop_map(Some), 1 => Just(None)];
+    let one = (first, key, payload).prop_map(|(first, key, payload)| frame(first, key, &payload));
+    prop::collection::vec(one, 0..12).prop_map(|frames| frames.concat())
+}
+
+/// What tungstenite reads from `wire`, and whether it found fault with it: `Some(true)` with its UTF-8, which it
+/// checks fragment by fragment.
+fn reference(wire: &[u8], max: usize) -> (Vec<Event>, Option<bool>) {
+    use tungstenite::protocol::{Message, Role, WebSocket, WebSocketConfig};
+    let config = WebSocketConfig::default().max_message_size(Some(max)).max_frame_size(Some(max.max(125)));
+    let stream = Stream(std::io::Cursor::new(wire.to_vec()));
+    let mut socket = WebSocket::from_raw_socket(stream, Role::Server, Some(config));
+    let mut events = Vec::new();
+    loop {
+        events.push(match socket.read() {
+            Ok(Message::Text(text)) => Event::Text(text.to_string()),
+            Ok(Message::Binary(bytes)) => Event::Binary(bytes.to_vec()),
+            Ok(Message::Ping(bytes)) => Event::Ping(bytes.to_vec()),
+            Ok(Message::Pong(bytes)) => Event::Pong(bytes.to_vec()),
+            Ok(Message::Close(None)) => Event::Close(None),
+            Ok(Message::Close(Some(close))) => {
+                // It gives this in place of an error for a code that must not be sent.
+                if close.reason == "Protocol violation" {
+                    return (events, Some(false));
+                }
+                Event::Close(Some(close.code.into()))
+            }
+            Ok(Message::Frame(_)) => unreachable!("never read"),
+            Err(tungstenite::Error::Io(_)) => return (events, None),
+            Err(tungstenite::Error::Utf8(_)) => return (events, Some(true)),
+            Err(_) if matches!(events.last(), Some(Event::Close(_))) => return (events, None),
+            Err(_) => return (events, Some(false)),
+        });
+    }
+}
+
+/// Gives its bytes and then nothing for now, and forgets what is written.
+struct Stream(std::io::Cursor<Vec<u8>>);
+
+impl std::io::Read for Stream {
+    fn read(&mut self, out: &mut [u8]) -> std::io::Result<usize> {
+        match self.0.read(out) {
+            Ok(0) => Err(std::io::ErrorKind::WouldBlock.into()),
+            read => read,
+        }
+    }
+}
+
+impl std::io::Write for Stream {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 128, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn what_one_role_writes_the_other_reads(
+        events in prop::collection::vec(event(), 0..8),
+        key in any::<[u8; 4]>(),
+        sizes in sizes(),
+    ) {
+        let (mut to_server, mut to_client) = (Vec::new(), Vec::new());
+        for event in &events {
+            encode(event).write_masked(key, &mut to_server);
+            to_client.extend_from_slice(encode(event).as_bytes());
+        }
+        for (role, wire) in [(Role::Server, to_server), (Role::Client, to_client)] {
+            prop_assert_eq!(&decode(role, 1 << 20, pieces(&wire, &sizes)), &events);
+            prop_assert_eq!(&decode_into_room(role, 1 << 20, &wire, &sizes), &events);
+            prop_assert_eq!(&decode_paused(role, 1 << 20, &wire), &events);
+        }
+    }
+
+    #[test]
+    fn any_fragmentation_makes_the_same_message(
+        payload in prop::collection::vec(any::<u8>(), 0..9000),
+        fragments in sizes(),
+        sizes in sizes(),
+    ) {
+        let mut wire = masked(0x02, b"");
+        for (at, piece) in pieces(&payload, &fragments).into_iter().take(500).enumerate() {
+            wire.extend(frame(0x00, Some([at as u8; 4]), piece));
+            wire.extend(masked(0x89, b"between"));
+        }
+        let sent: usize = pieces(&payload, &fragments).into_iter().take(500).map(<[u8]>::len).sum();
+        wire.extend(masked(0x80, b""));
+        for mut events in [
+            decode(Role::Server, 9000, pieces(&wire, &sizes)),
+            decode_into_room(Role::Server, 9000, &wire, &sizes),
+        ] {
+            prop_assert_eq!(events.pop(), Some(Event::Binary(payload[..sent].to_vec())));
+            prop_assert!(events.iter().all(|event| *event == Event::Ping(b"between".to_vec())));
+        }
+    }
+
+    #[test]
+    fn what_arrives_decides_and_not_in_which_pieces(wire in any_frames(), cut in 0..60_usize, sizes in sizes()) {
+        let wire = &wire[..wire.len().saturating_sub(cut)];
+        let whole = decode(Role::Server, 300, [wire]);
+        prop_assert_eq!(&decode(Role::Server, 300, pieces(wire, &sizes)), &whole);
+        prop_assert_eq!(&decode_into_room(Role::Server, 300, wire, &sizes), &whole);
+        prop_assert_eq!(&decode_paused(Role::Server, 300, wire), &whole);
+    }
+
+    #[test]
+    fn bytes_at_random_do_no_harm(wire in prop::collection::vec(any::<u8>(), 0..200), sizes in sizes()) {
+        for role in [Role::Server, Role::Client] {
+            let whole = decode(role, 50, [&wire[..]]);
+            prop_assert_eq!(&decode_into_room(role, 50, &wire, &sizes), &whole);
+        }
+    }
+
+    #[test]
+    fn masking_twice_changes_nothing(payload in prop::collection::vec(any::<u8>(), 0..100), key in any::<[u8; 4]>()) {
+        let mut bytes = payload.clone();
+        mask(&mut bytes, key);
+        let naive: Vec<u8> = payload.iter().zip(key.iter().cycle()).map(|(byte, key)| byte ^ key).collect();
+        prop_assert_eq!(&bytes, &naive);
+        mask(&mut bytes, key);
+        prop_assert_eq!(bytes, payload);
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn the_same_as_tungstenite(wire in any_frames(), sizes in sizes()) {
+        let mut events = decode(Role::Server, 300, pieces(&wire, &sizes));
+        let failed = matches!(events.last(), Some(Event::Failed(_)));
+        events.truncate(events.len() - usize::from(failed));
+        let (expected, fault) = reference(&wire, 300);
+        match fault {
+            Some(true) => prop_assert!(events.starts_with(&expected), "{events:?} {expected:?}"),
+            fault => {
+                prop_assert_eq!(&events, &expected);
+                prop_assert_eq!(failed, fault.is_some(), "{}", format!("{events:?}"));
+            }
+        }
+    }
+}
