@@ -1,0 +1,211 @@
+use core::any::Any;
+use core::future::Future;
+use core::marker::PhantomData;
+use core::panic::AssertUnwindSafe;
+use core::task::{Context, Poll, Waker};
+use std::panic::catch_unwind;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use crate::error::HandlerError;
+use crate::extract::{EventContext, Extract};
+
+/// Slots for the futures of handlers, by the handler's address, so that one that finishes at once allocates nothing.
+/// Each is an `Option<Slot<..>>` of the handler's own type.
+#[derive(Debug, Default)]
+pub(crate) struct Slots(Vec<(usize, Box<dyn Any>)>);
+
+impl Slots {
+    /// Handlers for which a slot is kept.
+    const MAX: usize = 64;
+}
+
+/// How a handler ended.
+pub(crate) type Outcome = Result<(), HandlerError>;
+/// How a handler ended, or what it panicked with.
+pub(crate) type Finished = Result<Outcome, Box<dyn Any + Send>>;
+/// A handler that waits for something.
+pub(crate) type Waiting = Pin<Box<dyn Future<Output = Finished> + Send>>;
+
+/// What a handler's future may give: nothing, or a `Result` with anything that is an error.
+#[diagnostic::on_unimplemented(
+    message = "a handler cannot give `{Self}`",
+    note = "it gives `()`, or a `Result<(), E>` with an error or a `HandlerError`"
+)]
+pub trait IntoOutcome {
+    /// The result in one type.
+    fn into_outcome(self) -> Result<(), HandlerError>;
+}
+
+impl IntoOutcome for () {
+    fn into_outcome(self) -> Outcome {
+        Ok(())
+    }
+}
+
+impl<E: Into<HandlerError>> IntoOutcome for Result<(), E> {
+    fn into_outcome(self) -> Outcome {
+        self.map_err(Into::into)
+    }
+}
+
+/// A function that handles an event: `async |socket: Socket, (room, text): (String, String)| { .. }`.
+///
+/// Each of its up to six parameters is an [`Extract`]: [`Socket`](crate::Socket), [`State`](crate::State),
+/// [`Ack`](crate::Ack), [`EventName`](crate::EventName), [`Args`](crate::Args), or the event's arguments as a type of
+/// yours. An async closure that captures is no `Fn`: take [`State`](crate::State), or return an `async move` block.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no event handler",
+    note = "a handler is an async function whose parameters implement `Extract` (owned, deserializable types do), which \
+            gives `()` or a `Result<(), E>`, whose future is `Send`, and which captures nothing by reference"
+)]
+pub trait Handler<P>: Send + Sync + 'static {
+    /// What it waits for.
+    type Future: Future<Output: IntoOutcome> + Send + 'static;
+
+    /// Extracts the parameters and calls the function.
+    ///
+    /// # Errors
+    ///
+    /// A parameter cannot be extracted: the function was not called.
+    fn call(&self, context: &mut EventContext<'_, '_>) -> Result<Self::Future, HandlerError>;
+}
+
+macro_rules! handler {
+    ($($name:ident),*) => {
+        impl<F, Fut, $($name),*> Handler<($($name,)*)> for F
+        where
+            F: Fn($($name),*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output: IntoOutcome> + Send + 'static,
+            $($name: Extract,)*
+        {
+            type Future = Fut;
+
+            #[allow(non_snake_case, unused_variables)]
+            fn call(&self, context: &mut EventContext<'_, '_>) -> Result<Fut, HandlerError> {
+                $(let $name = $name::extract(context)?;)*
+                Ok(self($($name),*))
+            }
+        }
+    };
+}
+
+handler!();
+handler!(A);
+handler!(A, B);
+handler!(A, B, C);
+handler!(A, B, C, D);
+handler!(A, B, C, D, E);
+handler!(A, B, C, D, E, G);
+
+/// A [`Handler`] of any type.
+pub(crate) type Erased = Arc<dyn Start>;
+
+pub(crate) trait Start: Send + Sync {
+    /// Calls the handler and polls it once.
+    fn start(&self, context: &mut EventContext<'_, '_>, slots: &mut Slots) -> Started;
+}
+
+pub(crate) enum Started {
+    /// The parameters were not to be had.
+    Refused(HandlerError),
+    /// It finished at once.
+    Finished(Finished),
+    /// It waits, and is to be polled again.
+    Waiting(Waiting),
+}
+
+pub(crate) fn erase<P: 'static>(handler: impl Handler<P>) -> Erased {
+    Arc::new(Typed { handler, parameters: PhantomData::<fn(P)> })
+}
+
+/// Where a handler's future lives. It is empty between two calls.
+type Slot<Fut> = Pin<Box<Option<Fut>>>;
+
+struct Typed<H, P> {
+    handler: H,
+    parameters: PhantomData<fn(P)>,
+}
+
+impl<H: Handler<P>, P: 'static> Typed<H, P> {
+    /// What is kept for the handler.
+    fn kept<'s>(&self, slots: &'s mut Slots) -> Option<&'s mut Option<Slot<H::Future>>> {
+        let key = core::ptr::from_ref(self).addr();
+        slots.0.iter_mut().find(|(known, _)| *known == key)?.1.downcast_mut()
+    }
+
+    fn keep(&self, slot: Slot<H::Future>, slots: &mut Slots) {
+        if let Some(kept) = self.kept(slots) {
+            *kept = Some(slot);
+            return;
+        }
+        // It is the first call on this thread, or an earlier handler was at the same address.
+        let key = core::ptr::from_ref(self).addr();
+        slots.0.retain(|(known, _)| *known != key);
+        slots.0.truncate(Slots::MAX - 1);
+        slots.0.insert(0, (key, Box::new(Some(slot))));
+    }
+}
+
+impl<H: Handler<P>, P: 'static> Start for Typed<H, P> {
+    fn start(&self, context: &mut EventContext<'_, '_>, slots: &mut Slots) -> Started {
+        let future = match catch_unwind(AssertUnwindSafe(|| self.handler.call(context))) {
+            Ok(Ok(future)) => future,
+            Ok(Err(error)) => return Started::Refused(error),
+            Err(panic) => return Started::Finished(Err(panic)),
+        };
+        let mut slot = match self.kept(slots).and_then(Option::take) {
+            Some(mut slot) => {
+                slot.set(Some(future));
+                slot
+            }
+            None => Box::pin(Some(future)),
+        };
+        // Whoever waits is polled again at once, with a waker of its own.
+        match poll_slot(&mut slot, &mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(finished) => {
+                self.keep(slot, slots);
+                Started::Finished(finished)
+            }
+            Poll::Pending => Started::Waiting(Box::pin(core::future::poll_fn(move |cx| poll_slot(&mut slot, cx)))),
+        }
+    }
+}
+
+/// Polls a handler, catches its panic, and empties its slot at the end.
+fn poll_slot<Fut: Future<Output: IntoOutcome>>(slot: &mut Slot<Fut>, cx: &mut Context<'_>) -> Poll<Finished> {
+    let polled = catch_unwind(AssertUnwindSafe(|| match slot.as_mut().as_pin_mut() {
+        Some(future) => future.poll(cx).map(IntoOutcome::into_outcome),
+        None => Poll::Ready(Ok(())),
+    }));
+    let finished = match polled {
+        Ok(Poll::Pending) => return Poll::Pending,
+        Ok(Poll::Ready(outcome)) => Ok(outcome),
+        Err(panic) => Err(panic),
+    };
+    slot.set(None);
+    Poll::Ready(finished)
+}
+
+/// Handlers by event name, sorted by the names' lengths first: most comparisons end there.
+#[derive(Clone, Default)]
+pub(crate) struct Table(Vec<(Box<str>, Erased)>);
+
+impl Table {
+    pub(crate) fn get(&self, event: &str) -> Option<&Erased> {
+        let at = self.find(event).ok()?;
+        self.0.get(at).map(|(_, handler)| handler)
+    }
+
+    fn find(&self, event: &str) -> Result<usize, usize> {
+        self.0.binary_search_by(|(name, _)| name.len().cmp(&event.len()).then_with(|| (**name).cmp(event)))
+    }
+
+    /// Sets the handler of an event, in the place of an earlier one.
+    pub(crate) fn set(&mut self, event: &str, handler: Erased) {
+        match self.find(event) {
+            Ok(at) => self.0[at].1 = handler,
+            Err(at) => self.0.insert(at, (event.into(), handler)),
+        }
+    }
+}

@@ -1,0 +1,97 @@
+use core::fmt;
+use std::net::SocketAddr;
+use std::time::SystemTime;
+
+use http::request::Parts;
+
+/// The request that a session began with, and when it came.
+#[derive(Clone)]
+pub struct Handshake {
+    url: Box<str>,
+    /// Names and values one after another, each ended by a line feed, which cannot occur in them: one allocation
+    /// instead of a table, since it is kept as long as the session lives.
+    headers: Box<[u8]>,
+    address: Option<SocketAddr>,
+    time: SystemTime,
+}
+
+impl Handshake {
+    pub(crate) fn new(head: &Parts, address: Option<SocketAddr>) -> Self {
+        let size = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2).sum();
+        let mut headers = Vec::with_capacity(size);
+        for (name, value) in &head.headers {
+            headers.extend_from_slice(name.as_str().as_bytes());
+            headers.push(b'\n');
+            headers.extend_from_slice(value.as_bytes());
+            headers.push(b'\n');
+        }
+        Self {
+            url: head.uri.path_and_query().map_or("", |url| url.as_str()).into(),
+            headers: headers.into(),
+            address,
+            time: SystemTime::now(),
+        }
+    }
+
+    /// Path and query.
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// The query string, without the question mark.
+    pub fn query(&self) -> &str {
+        self.url.split_once('?').map_or("", |(_, query)| query)
+    }
+
+    /// The first value of a header, if it is text; the name in any case.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers().find(|(key, _)| key.eq_ignore_ascii_case(name)).and_then(|(_, value)| str::from_utf8(value).ok())
+    }
+
+    /// All headers: names in lower case, and values.
+    pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
+        let mut lines = self.headers.split(|&byte| byte == b'\n');
+        core::iter::from_fn(move || {
+            let name = str::from_utf8(lines.next()?).ok().filter(|name| !name.is_empty())?;
+            Some((name, lines.next()?))
+        })
+    }
+
+    /// The peer's address, where the listener knows it.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// When the request came.
+    pub fn time(&self) -> SystemTime {
+        self.time
+    }
+}
+
+impl fmt::Debug for Handshake {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Handshake").field("address", &self.address).field("time", &self.time).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_and_query_are_found() {
+        let request = http::Request::builder()
+            .uri("/socket.io/?EIO=4&room=a")
+            .header("Cookie", "a=b")
+            .header("X-Empty", "")
+            .header("Origin", "http://a.com");
+        let (head, ()) = request.body(()).unwrap().into_parts();
+        let handshake = Handshake::new(&head, None);
+        assert_eq!(handshake.query(), "EIO=4&room=a");
+        assert_eq!(handshake.header("cookie"), Some("a=b"));
+        assert_eq!(handshake.header("x-empty"), Some(""));
+        assert_eq!(handshake.header("ORIGIN"), Some("http://a.com"));
+        assert_eq!(handshake.header("referer"), None);
+        assert_eq!(handshake.headers().count(), 3);
+    }
+}

@@ -1,0 +1,191 @@
+use core::mem;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::task::Waker;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use futures_channel::oneshot;
+use hyper::upgrade::OnUpgrade;
+use socketio_protocol::engine::{Exchange, ExchangeId, Response};
+
+/// Capacity that the mailbox of a silent session keeps.
+const IDLE_CAPACITY: usize = 4;
+/// Capacity that a mailbox keeps while its session is busy.
+const BUSY_CAPACITY: usize = 64;
+
+/// What a session's task is handed from outside.
+pub(crate) enum Mail<M> {
+    /// An HTTP request, and where its answer goes.
+    Exchange(Exchange, oneshot::Sender<Response>),
+    /// The body of an HTTP request that was announced.
+    Body(Exchange),
+    /// An HTTP request that was announced has its answer.
+    Refused(ExchangeId),
+    /// The client gave up an HTTP request, or its answer.
+    Abort(ExchangeId),
+    /// A stream that becomes the session's WebSocket.
+    Stream(OnUpgrade),
+    /// Something for the application.
+    Application(M),
+    /// Too much waits for the client: ends the session at once.
+    Overflow,
+    /// Ends the session and, at the deadline that the server published, what is left of it.
+    Shutdown,
+}
+
+/// Locks without regard to a panic elsewhere: what the locks of this crate guard is valid at every step.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The way to a session's task. Cloning it counts a reference.
+pub struct Mailbox<M>(Arc<Shared<M>>);
+
+struct Shared<M> {
+    state: Mutex<State<M>>,
+    /// Bytes that wait in the session, as its task last published them.
+    queued: AtomicUsize,
+    max_queued: usize,
+}
+
+struct State<M> {
+    mail: Vec<Mail<M>>,
+    /// Bytes of the packets in `mail`.
+    bytes: usize,
+    waker: Option<Waker>,
+    next_exchange: u64,
+    /// A packet did not fit: the session ends, and nothing more is queued for it.
+    overflowed: bool,
+    closed: bool,
+}
+
+/// A packet did not fit into what may wait for a client.
+#[derive(Debug)]
+pub(crate) struct Full;
+
+impl<M> Mailbox<M> {
+    pub(crate) fn new(max_queued: usize) -> Self {
+        let state =
+            State { mail: Vec::new(), bytes: 0, waker: None, next_exchange: 0, overflowed: false, closed: false };
+        Self(Arc::new(Shared { state: Mutex::new(state), queued: AtomicUsize::new(0), max_queued }))
+    }
+
+    /// Hands `mail` to the task. It is dropped when the task is gone.
+    pub(crate) fn push(&self, mail: Mail<M>) {
+        let mut state = lock(&self.0.state);
+        if !state.closed {
+            state.mail.push(mail);
+            wake(state);
+        }
+    }
+
+    /// Hands an HTTP request to the task, under a number that it gives it.
+    pub(crate) fn push_exchange(
+        &self,
+        exchange: impl FnOnce(ExchangeId) -> Exchange,
+        reply: oneshot::Sender<Response>,
+    ) -> ExchangeId {
+        let mut state = lock(&self.0.state);
+        let id = ExchangeId(state.next_exchange);
+        state.next_exchange += 1;
+        if !state.closed {
+            state.mail.push(Mail::Exchange(exchange(id), reply));
+            wake(state);
+        }
+        id
+    }
+
+    /// Hands the application a packet of `bytes` bytes, unless so much waits already that the session has to end.
+    pub(crate) fn push_packet(&self, mail: M, bytes: usize) -> Result<(), Full> {
+        let mut state = lock(&self.0.state);
+        if state.closed {
+            return Ok(());
+        }
+        if state.overflowed {
+            return Err(Full);
+        }
+        let waiting = state.bytes + self.0.queued.load(Ordering::Relaxed);
+        state.overflowed = waiting > 0 && waiting + bytes > self.0.max_queued;
+        let result = if state.overflowed {
+            state.mail.push(Mail::Overflow);
+            Err(Full)
+        } else {
+            state.bytes += bytes;
+            state.mail.push(Mail::Application(mail));
+            Ok(())
+        };
+        wake(state);
+        result
+    }
+
+    /// Swaps the mail out into `into`, which is empty, and keeps wake-ups off until [`Mailbox::sleep`].
+    pub(crate) fn take(&self, into: &mut Vec<Mail<M>>) {
+        let mut state = lock(&self.0.state);
+        state.waker = None;
+        state.bytes = 0;
+        mem::swap(&mut state.mail, into);
+    }
+
+    /// Gives the emptied buffer of [`Mailbox::take`] back, unless it is large.
+    pub(crate) fn recycle(&self, buffer: Vec<Mail<M>>) {
+        if buffer.capacity() <= BUSY_CAPACITY {
+            let mut state = lock(&self.0.state);
+            if state.mail.capacity() == 0 {
+                state.mail = buffer;
+            }
+        }
+    }
+
+    /// Gives the room of a busy time back, if there is no mail.
+    pub(crate) fn rest(&self) {
+        let mut state = lock(&self.0.state);
+        if state.mail.is_empty() && state.mail.capacity() > IDLE_CAPACITY {
+            state.mail = Vec::new();
+        }
+    }
+
+    /// Arms the wake-up. False if mail has come since [`Mailbox::take`].
+    pub(crate) fn sleep(&self, waker: &Waker) -> bool {
+        let mut state = lock(&self.0.state);
+        if !state.mail.is_empty() {
+            return false;
+        }
+        state.waker = Some(waker.clone());
+        true
+    }
+
+    /// Publishes how many bytes the session has to send.
+    pub(crate) fn publish(&self, queued: usize) {
+        self.0.queued.store(queued, Ordering::Relaxed);
+    }
+
+    /// The task ends: what is in the mailbox is dropped, and what still comes as well.
+    pub(crate) fn close(&self) {
+        let mut state = lock(&self.0.state);
+        state.closed = true;
+        state.waker = None;
+        let mail = mem::take(&mut state.mail);
+        drop(state);
+        drop(mail);
+    }
+}
+
+/// Wakes the task once, outside the lock. A task that is awake has no waker here.
+fn wake<M>(mut state: MutexGuard<'_, State<M>>) {
+    let waker = state.waker.take();
+    drop(state);
+    if let Some(waker) = waker {
+        waker.wake();
+    }
+}
+
+impl<M> Clone for Mailbox<M> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<M> core::fmt::Debug for Mailbox<M> {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Mailbox(..)")
+    }
+}

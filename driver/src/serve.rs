@@ -1,0 +1,102 @@
+use core::convert::Infallible;
+use core::pin::pin;
+use core::time::Duration;
+use std::io;
+use std::net::SocketAddr;
+
+use futures_util::future::{Either, select};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+
+use crate::application::Application;
+use crate::engine::{ConnectionGuard, Engine};
+use crate::http::respond;
+use crate::hyper_io::{HyperStream, HyperTimer};
+use crate::runtime::{Listener, Runtime};
+use crate::server::Service;
+
+/// Time that the head of a request may take.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// Pause after the system had no descriptors or memory for a connection.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// Serves the connections of `listener` until the server has [shut down](crate::Server::shutdown): it stops listening when
+/// no session is left, and returns when no connection is, at the shutdown's deadline at the latest.
+///
+/// Dropping the future begins a shutdown, too: the sessions get their goodbye by themselves.
+///
+/// # Errors
+///
+/// The listener broke. A connection that fails, or that there are no resources for, ends nothing else.
+pub async fn serve<S: Service, R: Runtime>(
+    service: &S,
+    runtime: R,
+    mut listener: impl Listener<R::Stream>,
+) -> io::Result<()> {
+    let engine = service.engine();
+    let _end = EndOnDrop(engine);
+    // Who is between two polls when the shutdown begins gets its goodbye by the next one.
+    let mut over = pin!(engine.sessions_ended());
+    loop {
+        let accepted = match select(over.as_mut(), pin!(listener.accept())).await {
+            Either::Left(_) => break,
+            Either::Right((accepted, _)) => accepted,
+        };
+        match accepted {
+            Ok((stream, address)) => {
+                runtime.spawn(connection(engine.connection(), runtime.clone(), stream, address));
+            }
+            Err(error) if is_fatal(&error) => return Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "a connection was not accepted");
+                runtime.sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    engine.ended().await;
+    Ok(())
+}
+
+/// Goodbyes need a moment to leave; what does not take its goodbye by then is dropped.
+const DROPPED_SERVE: Duration = Duration::from_secs(1);
+
+struct EndOnDrop<'a, A: Application>(&'a Engine<A>);
+
+impl<A: Application> Drop for EndOnDrop<'_, A> {
+    fn drop(&mut self) {
+        self.0.begin_shutdown(DROPPED_SERVE);
+    }
+}
+
+/// Whether the listener itself is broken.
+fn is_fatal(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected | io::ErrorKind::Unsupported)
+}
+
+/// One HTTP connection.
+async fn connection<A: Application, R: Runtime>(
+    counted: ConnectionGuard<A>,
+    runtime: R,
+    stream: R::Stream,
+    address: Option<SocketAddr>,
+) {
+    let engine = counted.engine().clone();
+    let service = service_fn(|request| {
+        let (engine, runtime) = (&engine, &runtime);
+        async move { Ok::<_, Infallible>(respond(engine, runtime, address, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(HyperTimer(runtime.clone()))
+        .header_read_timeout(HEAD_TIMEOUT)
+        .serve_connection(HyperStream::with_timer(stream, HyperTimer(runtime.clone())), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    if let Either::Left(_) = select(connection.as_mut(), pin!(engine.sessions_ended())).await {
+        return;
+    }
+    connection.as_mut().graceful_shutdown();
+    // Each session has answered its requests. One that has not come whole by the deadline is dropped.
+    let left = engine.end().map_or(Duration::ZERO, |end| end - engine.now());
+    select(connection, pin!(runtime.sleep(left))).await;
+}
