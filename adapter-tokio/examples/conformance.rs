@@ -1,0 +1,179 @@
+//! A Socket.IO server that answers in every way a test can ask for: what the official Socket.IO suite, the interop tests
+//! and the measurements run against.
+
+mod support;
+
+use std::alloc::System;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use clap::Parser;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use socketio_tokio::{
+    Ack, AckError, Auth, ConnectError, DisconnectReason, HandlerError, RawArgs, Server, Socket, State,
+};
+use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// What the tests ask about afterwards.
+#[derive(Clone, Default)]
+struct Notes {
+    /// Numbers of the events whose handlers have started, by socket.
+    starts: Arc<Mutex<HashMap<String, Vec<u64>>>>,
+    /// Ids and reasons of the sockets that are gone and had asked to be noted.
+    disconnects: Arc<Mutex<Vec<(String, String)>>>,
+}
+
+#[derive(Serialize)]
+struct Stats {
+    sessions: usize,
+    connections: usize,
+    sockets: usize,
+    rooms: usize,
+    handlers: usize,
+    tasks: usize,
+    /// Live bytes.
+    heap: usize,
+    /// Allocations and reallocations so far.
+    allocs: usize,
+    /// Open descriptors.
+    fds: usize,
+}
+
+#[derive(Deserialize)]
+struct Token {
+    token: Option<String>,
+}
+
+fn main() -> std::io::Result<()> {
+    let options = support::Options::parse();
+    let server = options.server().state(Notes::default()).build();
+    declare(&server);
+    options.run(&server)
+}
+
+fn declare(server: &Server) {
+    let root = server.of("/");
+    for namespace in [&root, &server.of("/custom")] {
+        namespace.on_connect(async |socket: Socket, Auth(auth): Auth<Value>| socket.emit("auth", auth));
+    }
+    server.of("/guarded").middleware(async |Auth(auth): Auth<Token>| match auth.token.as_deref() {
+        Some("secret") => Ok(()),
+        _ => Err(ConnectError::new("not authorized").with_data(serde_json::json!({ "code": 42 }))),
+    });
+    declare_echoes(server);
+    declare_rooms(server);
+    declare_probes(server);
+}
+
+fn declare_echoes(server: &Server) {
+    let root = server.of("/");
+    root.on("message", async |socket: Socket, args: RawArgs| socket.emit("message-back", args));
+    root.on("message-with-ack", async |args: RawArgs, ack: Ack| ack.send(args));
+    root.on("echo", async |socket: Socket, args: RawArgs| socket.emit("echo", args));
+    root.on("echo-string", async |socket: Socket, (text,): (String,)| socket.emit("echo-string", (text,)));
+    root.on("ack", async |args: RawArgs, ack: Ack| ack.send(args));
+    root.on("emit-with-ack", async |socket: Socket, args: RawArgs| -> Result<(), HandlerError> {
+        let answer: RawArgs = socket.emit_with_ack("emit-with-ack", args).await?;
+        Ok(socket.emit("emit-with-ack", answer)?)
+    });
+    root.on("ask", async |socket: Socket, args: RawArgs, ack: Ack| -> Result<(), HandlerError> {
+        let answer: RawArgs = socket.emit_with_ack("question", args).await?;
+        Ok(ack.send(answer)?)
+    });
+    root.on("ask-timeout", async |socket: Socket, (ms,): (u64,), ack: Ack| {
+        match socket.emit_with_ack::<Value>("question", ()).timeout(Duration::from_millis(ms)).await {
+            Ok(answer) => ack.send(("answer", answer)),
+            Err(AckError::Timeout) => ack.send("timeout"),
+            Err(error) => ack.send(error.to_string()),
+        }
+    });
+}
+
+fn declare_rooms(server: &Server) {
+    let root = server.of("/");
+    root.on("join", async |socket: Socket, (room,): (String,), ack: Ack| {
+        socket.join(&room);
+        ack.send("ok")
+    });
+    root.on("leave", async |socket: Socket, (room,): (String,), ack: Ack| {
+        socket.leave(&room);
+        ack.send("ok")
+    });
+    root.on("rooms", async |socket: Socket, ack: Ack| ack.send(socket.rooms()));
+    root.on("broadcast", async |socket: Socket, args: RawArgs| socket.namespace().to("room1").emit("broadcast", args));
+    root.on("broadcast-except", async |socket: Socket, args: RawArgs| socket.to("room1").emit("broadcast", args));
+}
+
+fn declare_probes(server: &Server) {
+    let root = server.of("/");
+    root.on("disconnect-me", async |socket: Socket, (close,): (bool,)| match close {
+        true => socket.disconnect_and_close(),
+        false => socket.disconnect(),
+    });
+    root.on("burst", async |socket: Socket, State(notes): State<Notes>, (number, ms): (u64, u64)| {
+        notes.starts.lock().unwrap().entry(socket.id().into()).or_default().push(number);
+        match ms {
+            0 => tokio::task::yield_now().await,
+            ms => tokio::time::sleep(Duration::from_millis(ms)).await,
+        }
+    });
+    root.on("burst-starts", async |socket: Socket, State(notes): State<Notes>, ack: Ack| {
+        let starts = notes.starts.lock().unwrap().remove(socket.id());
+        ack.send(starts.unwrap_or_default())
+    });
+    root.on("flood", async |socket: Socket, (count, bytes): (u64, usize)| -> Result<(), HandlerError> {
+        let text = "x".repeat(bytes);
+        for number in 0..count {
+            socket.emit("flood", (number, &text))?;
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    });
+    root.on("fail", async || -> Result<(), HandlerError> { Err("asked to fail".into()) });
+    root.on("panic", async |socket: Socket| {
+        assert!(!socket.is_connected(), "asked to panic");
+    });
+    root.on("note-disconnect", async |socket: Socket, State(notes): State<Notes>, ack: Ack| {
+        socket.on_disconnect(move |socket: Socket, reason: DisconnectReason| {
+            notes.disconnects.lock().unwrap().push((socket.id().into(), reason.to_string()));
+            async {}
+        });
+        ack.send("ok")
+    });
+    root.on("disconnect-notes", async |State(notes): State<Notes>, ack: Ack| {
+        let noted = std::mem::take(&mut *notes.disconnects.lock().unwrap());
+        ack.send(noted)
+    });
+    let known = server.clone();
+    root.on("stats", move |ack: Ack| {
+        let stats = stats(&known);
+        async move { ack.send(stats) }
+    });
+    let ending = server.clone();
+    root.on("shutdown", move || {
+        let server = ending.clone();
+        async move {
+            tokio::spawn(async move { server.shutdown(support::GOODBYES).await });
+        }
+    });
+}
+
+fn stats(server: &Server) -> Stats {
+    let (stats, heap) = (server.stats(), ALLOCATOR.stats());
+    Stats {
+        sessions: stats.sessions,
+        connections: stats.connections,
+        sockets: stats.sockets,
+        rooms: stats.rooms,
+        handlers: stats.handlers,
+        tasks: tokio::runtime::Handle::current().metrics().num_alive_tasks(),
+        heap: heap.bytes_allocated.saturating_sub(heap.bytes_deallocated),
+        allocs: heap.allocations + heap.reallocations,
+        fds: std::fs::read_dir("/proc/self/fd").map_or(0, Iterator::count),
+    }
+}

@@ -1,0 +1,158 @@
+use core::future::Future;
+use core::pin::{Pin, pin};
+use core::task::{Context, Poll};
+use core::time::Duration;
+use std::io::{self, IoSlice};
+
+use bytes::Bytes;
+use hyper::upgrade::{Parts, Upgraded};
+use hyper_util::rt::TokioIo;
+use hyper_util::server::conn::auto;
+use socketio_driver::{HyperStream, Listener, Runtime, Sleep, Stream};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::time::Instant;
+
+use crate::Address;
+
+/// The runtime that the calling task runs on.
+#[derive(Copy, Clone, Debug, Default)]
+pub struct Tokio;
+
+impl Runtime for Tokio {
+    type Stream = TokioStream;
+    type Sleep = TokioSleep;
+
+    fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        tokio::spawn(task);
+    }
+
+    fn yield_now(&self, cx: &mut Context<'_>) {
+        // Polled once, it has tokio wake the task after the next look at streams and timers.
+        let _ = pin!(tokio::task::yield_now()).poll(cx);
+    }
+
+    fn sleep(&self, duration: Duration) -> TokioSleep {
+        TokioSleep(Box::pin(tokio::time::sleep(duration)))
+    }
+
+    fn downcast(upgraded: Upgraded) -> Result<(TokioStream, Bytes), Upgraded> {
+        let upgraded = match upgraded.downcast::<HyperStream<TokioStream>>() {
+            Ok(Parts { io, read_buf, .. }) => return Ok((io.into_inner(), read_buf)),
+            Err(upgraded) => upgraded,
+        };
+        // axum and others serve by hyper-util's `auto`, which wraps the stream once more.
+        let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
+            Ok(auto::upgrade::Parts { io, read_buf, .. }) => return Ok((TokioStream(io.into_inner()), read_buf)),
+            Err(upgraded) => upgraded,
+        };
+        let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<TcpStream>>()?;
+        Ok((TokioStream(io.into_inner()), read_buf))
+    }
+}
+
+/// As good as never, and no more than a clock can add.
+const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
+
+/// A timer of tokio.
+#[derive(Debug)]
+pub struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
+
+impl Future for TokioSleep {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.0.as_mut().poll(cx)
+    }
+}
+
+impl Sleep for TokioSleep {
+    fn reset(mut self: Pin<&mut Self>, duration: Duration) {
+        self.0.as_mut().reset(Instant::now() + duration.min(FAR));
+    }
+}
+
+/// A TCP stream of tokio.
+#[derive(Debug)]
+pub struct TokioStream(TcpStream);
+
+impl Stream for TokioStream {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(buffer);
+        Pin::new(&mut self.0).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match slices {
+            [one] => Pin::new(&mut self.0).poll_write(cx, one),
+            many => Pin::new(&mut self.0).poll_write_vectored(cx, many),
+        }
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+/// A listener of tokio.
+#[derive(Debug)]
+pub struct TcpAcceptor(TcpListener);
+
+impl TcpAcceptor {
+    /// Accepts the connections of `listener`, without Nagle's delay.
+    pub fn new(listener: TcpListener) -> Self {
+        Self(listener)
+    }
+}
+
+impl Listener<TokioStream> for TcpAcceptor {
+    async fn accept(&mut self) -> io::Result<(TokioStream, Address)> {
+        let (stream, address) = self.0.accept().await?;
+        // A connection that is gone already fails here, and again at its first read.
+        let _ = stream.set_nodelay(true);
+        Ok((TokioStream(stream), Some(address)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use tokio::io::AsyncReadExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_timer_may_be_set_to_the_end_of_time() {
+        let mut sleep = Box::pin(Tokio.sleep(Duration::MAX));
+        sleep.as_mut().reset(Duration::MAX);
+        assert!(poll(sleep.as_mut()).is_pending());
+        sleep.as_mut().reset(Duration::ZERO);
+        sleep.await;
+    }
+
+    #[tokio::test]
+    async fn a_task_that_yields_lets_streams_wake_their_tasks() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let reading = tokio::spawn(async move { stream.read_u8().await });
+        tokio::task::yield_now().await;
+        client.write_all(&[1]).unwrap();
+        let mut polls = 0;
+        let yielding = core::future::poll_fn(move |cx| {
+            polls += 1;
+            if reading.is_finished() {
+                return Poll::Ready(polls);
+            }
+            Tokio.yield_now(cx);
+            Poll::Pending
+        });
+        let polls = tokio::spawn(yielding).await.unwrap();
+        assert!(polls < 10, "{polls} polls before the other task");
+    }
+
+    fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {
+        future.poll(&mut Context::from_waker(core::task::Waker::noop()))
+    }
+}
