@@ -1,0 +1,153 @@
+//! Runs the tests in `js/`, which drive the example servers with the official JavaScript client, with raw WebSockets and
+//! HTTP, and with a browser.
+//!
+//! Needed: Node.js 20 or newer with npm. The packages are installed from `package-lock.json` by the first test. The
+//! servers are built by the first test too, unless `SERVER_BIN_DIR` names a directory that holds them. `WORKERS` names
+//! the numbers of worker threads to test with, `1,2` by default.
+
+use std::env;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::sync::OnceLock;
+
+use fd_lock::RwLock;
+
+pub mod load;
+
+/// The oldest major version of Node.js whose test runner has what is used here.
+const NODE: u32 = 20;
+/// How long the tests of one file may take together, in milliseconds.
+const TIME_LIMIT: u32 = 600_000;
+
+/// Runs `js/<name>.test.mjs`, perhaps beside others.
+///
+/// # Panics
+///
+/// Its tests fail, or something that they need is missing.
+pub fn run(name: &str) {
+    prepare();
+    let gate = gate();
+    let _open = gate.read().expect("the lock is shared");
+    report(name, &node(name));
+}
+
+/// Runs `js/<name>.test.mjs` while nothing else runs: it measures time.
+///
+/// # Panics
+///
+/// Like [`run`].
+pub fn run_alone(name: &str) {
+    prepare();
+    let mut gate = gate();
+    let _closed = gate.write().expect("the lock is ours");
+    report(name, &node(name));
+}
+
+/// The names of the files in `js/` that hold tests.
+pub fn names() -> Vec<String> {
+    let files = fs::read_dir(directory().join("js")).expect("js can be read");
+    let names = files.filter_map(|file| {
+        let name = file.expect("js can be read").file_name().into_string().ok()?;
+        name.strip_suffix(".test.mjs").map(str::to_owned)
+    });
+    names.collect()
+}
+
+fn node(name: &str) -> Output {
+    Command::new("node")
+        .args(["--test", "--test-force-exit", "--test-reporter=spec", &format!("--test-timeout={TIME_LIMIT}")])
+        .arg(format!("js/{name}.test.mjs"))
+        .env("SERVER_BIN_DIR", servers())
+        .current_dir(directory())
+        .output()
+        .expect("node runs")
+}
+
+/// Passes on what Node.js said: to the test's captured output, and what was skipped past it, for everybody to see.
+fn report(name: &str, output: &Output) {
+    let text = String::from_utf8_lossy(&output.stdout);
+    for line in text.lines().filter(|line| line.contains("SKIPPED")) {
+        writeln!(io::stderr(), "{}", line.trim()).expect("stderr can be written");
+    }
+    println!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "js/{name}.test.mjs failed: {}", output.status);
+}
+
+/// Closed by a test that must be alone, across processes too.
+fn gate() -> RwLock<File> {
+    lock("package.json")
+}
+
+/// Sees to the packages and the servers, once in each process.
+fn prepare() {
+    static READY: OnceLock<()> = OnceLock::new();
+    READY.get_or_init(|| {
+        check_node();
+        install();
+        servers();
+    });
+}
+
+fn check_node() {
+    let version = Command::new("node").arg("--version").output();
+    let version = version.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default();
+    let major = version.trim_start_matches('v').split('.').next().and_then(|major| major.parse().ok());
+    assert!(
+        major.is_some_and(|major: u32| major >= NODE),
+        "these tests need Node.js {NODE} or newer with npm on the PATH; found: {}",
+        if version.is_empty() { "none" } else { &version }
+    );
+}
+
+/// Installs the packages unless those of this very lock file are there.
+fn install() {
+    let mut lock = lock("package-lock.json");
+    let _guard = lock.write().expect("the lock is ours");
+    let wanted = fs::read(directory().join("package-lock.json")).expect("package-lock.json can be read");
+    let stamp = directory().join("node_modules/.installed-from");
+    if fs::read(&stamp).is_ok_and(|installed| installed == wanted) {
+        return;
+    }
+    let npm = Command::new("npm")
+        .args(["ci", "--ignore-scripts", "--no-audit", "--no-fund"])
+        .current_dir(directory())
+        .output();
+    let npm = npm.expect("these tests need npm on the PATH");
+    assert!(npm.status.success(), "npm ci failed: {}", String::from_utf8_lossy(&npm.stderr));
+    fs::write(stamp, wanted).expect("node_modules can be written");
+}
+
+/// The directory of the example servers, which are built from the sources as they are now.
+fn servers() -> &'static Path {
+    static SERVERS: OnceLock<PathBuf> = OnceLock::new();
+    SERVERS.get_or_init(|| match env::var_os("SERVER_BIN_DIR") {
+        Some(directory) => directory.into(),
+        None => build_servers(),
+    })
+}
+
+/// Builds the examples where `cargo test` has built this test, with the same profile: most often there is nothing to do.
+fn build_servers() -> PathBuf {
+    let test = env::current_exe().expect("the test has a path");
+    let output = test.ancestors().nth(2).expect("the test is in <target>/<profile>/deps");
+    let profile = output.file_name().and_then(|name| name.to_str()).expect("the profile's directory has a name");
+    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        .args(["build", "--quiet", "--workspace", "--examples"])
+        .args(["--profile", if profile == "debug" { "dev" } else { profile }])
+        .arg("--target-dir")
+        .arg(output.parent().expect("the profile's directory is in the target directory"))
+        .current_dir(directory())
+        .status();
+    assert!(status.is_ok_and(|status| status.success()), "the example servers could not be built");
+    output.join("examples")
+}
+
+fn lock(file: &str) -> RwLock<File> {
+    RwLock::new(File::open(directory().join(file)).expect("the file to lock exists"))
+}
+
+fn directory() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}

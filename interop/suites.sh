@@ -1,0 +1,70 @@
+#!/usr/bin/env bash
+# Runs the unmodified official protocol suites against the example servers.
+#
+#   SOCKETIO_SUITES=<checkout of socketio/socket.io> interop/suites.sh [times in a row, default 1]
+#
+# WORKERS: the numbers of worker threads to test with, "1 2" by default. SERVER_BIN_DIR: where the servers are; without it
+# they are built in release mode. The suites talk to port 3000, which must be free.
+set -euo pipefail
+
+times=${1:-1}
+read -ra workers <<<"${WORKERS:-1 2}"
+: "${SOCKETIO_SUITES:?names no checkout of socketio/socket.io}"
+suites=$(cd "$SOCKETIO_SUITES/docs" && pwd)
+cd "$(dirname "$0")/.."
+
+if [ -z "${SERVER_BIN_DIR:-}" ]; then
+  cargo build --release --quiet -p socketio-tokio --examples
+  SERVER_BIN_DIR=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/examples
+fi
+
+server=
+log=$(mktemp)
+stop() {
+  [ -z "$server" ] || { kill "$server" && wait "$server"; } 2>/dev/null || true
+  server=
+}
+trap 'stop; rm -f "$log"' EXIT
+
+start() { # example, workers
+  "$SERVER_BIN_DIR/$1" --port 3000 --ping-interval-ms 300 --ping-timeout-ms 200 --max-payload 1000000 \
+    --connect-timeout-ms 1000 --cors-origin '*' --workers "$2" >"$log" 2>&1 &
+  server=$!
+  for _ in $(seq 100); do
+    grep -q 'listening on' "$log" && return
+    kill -0 "$server" 2>/dev/null || break
+    sleep 0.1
+  done
+  cat "$log" >&2
+  echo "$1 does not listen on port 3000" >&2
+  exit 1
+}
+
+failed=0
+run() { # example, suite, expected number of tests
+  local passed=0 total=0 output count
+  [ -d "$suites/$2/node_modules" ] || (cd "$suites/$2" && npm ci --no-audit --no-fund >/dev/null)
+  for threads in "${workers[@]}"; do
+    start "$1" "$threads"
+    for _ in $(seq "$times"); do
+      total=$((total + 1))
+      if output=$(cd "$suites/$2" && npx --no-install mocha test-suite.js 2>&1); then
+        count=$(sed -n 's/^ *\([0-9]*\) passing.*/\1/p' <<<"$output")
+      else
+        count=0
+      fi
+      if [ "$count" = "$3" ]; then
+        passed=$((passed + 1))
+      else
+        failed=1
+        echo "$output"
+      fi
+    done
+    stop
+  done
+  echo "$2: $3 of $3 tests passed in $passed of $total runs (workers: ${workers[*]})"
+}
+
+run engine-conformance engine.io-protocol/v4-test-suite 25
+run conformance socket.io-protocol/v5-test-suite 32
+exit "$failed"
