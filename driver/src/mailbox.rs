@@ -49,8 +49,8 @@ struct Shared<M> {
 
 struct State<M> {
     mail: Vec<Mail<M>>,
-    /// Bytes of the packets in `mail`.
-    bytes: usize,
+    /// What the packets in `mail` count towards the limit.
+    queued: usize,
     waker: Option<Waker>,
     next_exchange: u64,
     /// A packet did not fit: the session ends, and nothing more is queued for it.
@@ -65,7 +65,7 @@ pub(crate) struct Full;
 impl<M> Mailbox<M> {
     pub(crate) fn new(max_queued: usize) -> Self {
         let state =
-            State { mail: Vec::new(), bytes: 0, waker: None, next_exchange: 0, overflowed: false, closed: false };
+            State { mail: Vec::new(), queued: 0, waker: None, next_exchange: 0, overflowed: false, closed: false };
         Self(Arc::new(Shared { state: Mutex::new(state), queued: AtomicUsize::new(0), max_queued }))
     }
 
@@ -94,8 +94,8 @@ impl<M> Mailbox<M> {
         id
     }
 
-    /// Hands the application a packet of `bytes` bytes, unless so much waits already that the session has to end.
-    pub(crate) fn push_packet(&self, mail: M, bytes: usize) -> Result<(), Full> {
+    /// Hands the application a packet that costs so much, unless so much waits already that the session has to end.
+    pub(crate) fn push_packet(&self, mail: M, cost: usize) -> Result<(), Full> {
         let mut state = lock(&self.0.state);
         if state.closed {
             return Ok(());
@@ -103,13 +103,13 @@ impl<M> Mailbox<M> {
         if state.overflowed {
             return Err(Full);
         }
-        let waiting = state.bytes + self.0.queued.load(Ordering::Relaxed);
-        state.overflowed = waiting > 0 && waiting + bytes > self.0.max_queued;
+        let waiting = state.queued + self.0.queued.load(Ordering::Relaxed);
+        state.overflowed = waiting > 0 && waiting + cost > self.0.max_queued;
         let result = if state.overflowed {
             state.mail.push(Mail::Overflow);
             Err(Full)
         } else {
-            state.bytes += bytes;
+            state.queued += cost;
             state.mail.push(Mail::Application(mail));
             Ok(())
         };
@@ -121,7 +121,7 @@ impl<M> Mailbox<M> {
     pub(crate) fn take(&self, into: &mut Vec<Mail<M>>) {
         let mut state = lock(&self.0.state);
         state.waker = None;
-        state.bytes = 0;
+        state.queued = 0;
         mem::swap(&mut state.mail, into);
     }
 

@@ -228,10 +228,10 @@ impl Socket {
     /// Queues a packet.
     pub(crate) fn send(&self, packet: Packet) -> Result<(), EmitError> {
         let key = self.key()?;
-        let bytes = packet.len();
+        let cost = packet.cost();
         self.0
             .mailbox
-            .push_packet(SocketMail(Order::Emit { socket: key, packet }), bytes)
+            .push_packet(SocketMail(Order::Emit { socket: key, packet }), cost)
             .map_err(|_| EmitError::QueueFull)
     }
 
@@ -338,10 +338,10 @@ impl<T: FromPayload + Send + 'static> IntoFuture for EmitWithAck<T> {
                 let _ = sender.send(answer);
             });
             let key = self.socket.key().map_err(AckError::Emit)?;
-            let bytes = packet.len();
+            let cost = packet.cost();
             let question = Question { socket: key, packet, id: self.id, timeout: self.timeout, reply };
             let order = Order::EmitWithAck(Box::new(question));
-            let pushed = self.socket.0.mailbox.push_packet(SocketMail(order), bytes);
+            let pushed = self.socket.0.mailbox.push_packet(SocketMail(order), cost);
             pushed.map_err(|_| AckError::Emit(EmitError::QueueFull))?;
             receiver.await.unwrap_or(Err(AckError::Disconnected))
         })

@@ -36,6 +36,10 @@ fn server(builder: ServerBuilder) -> (Server, Noted, Gate) {
             tokio::task::yield_now().await;
         }
     });
+    root.on("tiny", async |socket: Socket, State(notes): State<Notes>| {
+        let sent = (0..1_000).take_while(|_| socket.emit("x", ()).is_ok()).count();
+        notes.say(if sent <= 100 { "bounded" } else { "unbounded" });
+    });
     root.on("stay", async |State(notes): State<Notes>, State(gate): State<Gate>, socket: Socket| {
         let _dropped = OnDrop(notes.clone(), "dropped");
         gate.pass().await;
@@ -186,6 +190,15 @@ async fn a_client_that_stops_reading_is_closed_and_costs_nobody_else() {
     }
     assert!(received > limit, "{received}");
     drop((slow, other));
+    host.empty().await;
+}
+
+#[tokio::test]
+async fn many_small_packets_fill_the_queue_too() {
+    let (host, mut noted, _) = started(Server::builder().max_queued(6_400)).await;
+    let mut client = host.client().await;
+    client.send("42[\"tiny\"]").await;
+    noted.expect(&["bounded", "transport error"]).await;
     host.empty().await;
 }
 

@@ -117,6 +117,14 @@ impl Packet {
     pub fn len(&self) -> usize {
         self.frames().map(|frame| frame.as_bytes().len()).sum()
     }
+
+    /// What the packet counts towards [`Config::max_queued`](super::Config::max_queued): its bytes and [`Packet::OVERHEAD`].
+    pub fn cost(&self) -> usize {
+        self.len().saturating_add(Self::OVERHEAD)
+    }
+
+    /// What a packet costs beyond its bytes, so that many small ones are bounded, too.
+    pub const OVERHEAD: usize = 64;
 }
 
 /// What a binary message starts with where only text can be sent, in the place of a packet type.

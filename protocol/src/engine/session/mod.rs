@@ -314,7 +314,7 @@ impl Session {
         if self.state != State::Open {
             return Err(SendError::Closed);
         }
-        let cost = self.queue.cost().saturating_add(Queue::cost_of(&packet));
+        let cost = self.queue.cost().saturating_add(packet.cost());
         if cost > self.config.max_queued && !self.queue.is_empty() {
             self.abort(self.now, CloseReason::TransportError);
             return Err(SendError::Overflow);

@@ -21,31 +21,23 @@ pub(super) struct Queue {
 }
 
 impl Queue {
-    /// What a packet costs beyond its bytes, so that many small ones are bounded, too.
-    pub(super) const PACKET_COST: usize = 64;
-
     /// The room that the queue of a silent session may keep, in packets.
     pub(super) const IDLE_CAPACITY: usize = 4;
 
     /// The room that an empty queue keeps while the session is busy, so that it need not be made anew for every burst.
     const BUSY_CAPACITY: usize = 64;
 
-    /// What a packet counts in the queue.
-    pub(super) fn cost_of(packet: &Packet) -> usize {
-        packet.len().saturating_add(Self::PACKET_COST)
-    }
-
     pub(super) fn is_empty(&self) -> bool {
         self.packets.is_empty()
     }
 
-    /// Waiting bytes, and [`Queue::PACKET_COST`] for every packet.
+    /// Waiting bytes, and [`Packet::OVERHEAD`] for every packet.
     pub(super) fn cost(&self) -> usize {
         self.cost
     }
 
     pub(super) fn push(&mut self, packet: Packet) {
-        self.cost = self.cost.saturating_add(Self::cost_of(&packet));
+        self.cost = self.cost.saturating_add(packet.cost());
         self.packets.push_back(packet);
     }
 
@@ -90,7 +82,7 @@ impl Queue {
                 return;
             }
             count -= left;
-            self.cost = self.cost.saturating_sub(left.saturating_add(Self::PACKET_COST));
+            self.cost = self.cost.saturating_sub(left.saturating_add(Packet::OVERHEAD));
             self.sent = 0;
             let pong = first.frames().any(|frame| frame.opcode() == Opcode::Pong);
             self.packets.pop_front();

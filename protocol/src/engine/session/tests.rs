@@ -279,7 +279,7 @@ fn the_queue_drops_its_room_when_it_is_empty() {
     for _ in 0..1000 {
         queue.push(Packet::text("x"));
     }
-    assert_eq!(queue.cost(), 1000 * (4 + Queue::PACKET_COST));
+    assert_eq!(queue.cost(), 1000 * (4 + Packet::OVERHEAD));
     queue.written(usize::MAX);
     assert!(queue.capacity() <= Queue::IDLE_CAPACITY);
     assert_eq!((queue.cost(), queue), (0, Queue::default()));

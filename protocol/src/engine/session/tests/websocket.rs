@@ -214,7 +214,7 @@ fn pings_that_pile_up_are_answered_by_the_latest_pong() {
         world.inbound.extend(ping);
     }
     world.run();
-    assert_eq!(world.session.queued(), 3 + Queue::PACKET_COST);
+    assert_eq!(world.session.queued(), 3 + Packet::OVERHEAD);
     world.reads = true;
     world.run();
     assert_eq!(world.frames(), ["pong [0]", "pong [99]"]);
