@@ -7,6 +7,7 @@ use socketio_protocol::engine::{CloseReason, Message, Packet};
 use crate::handler::Slots;
 use crate::handshake::Handshake;
 use crate::mailbox::Mailbox;
+use crate::outbox;
 
 /// What stands above Engine.IO: told of every new session, it gives each a [`Connection`].
 ///
@@ -61,7 +62,6 @@ pub struct Turn<'t, 'cx> {
 /// What the calls of one wake-up asked for.
 #[derive(Debug, Default)]
 pub(crate) struct Wishes {
-    pub(crate) packets: Vec<Packet>,
     pub(crate) close: Option<CloseReason>,
     pub(crate) pause: bool,
     pub(crate) deadline: Option<Instant>,
@@ -71,7 +71,6 @@ pub(crate) struct Wishes {
 impl Wishes {
     /// Forgets everything but the buffers.
     pub(crate) fn reset(&mut self) {
-        self.packets.clear();
         (self.close, self.pause, self.deadline) = (None, false, None);
     }
 }
@@ -88,7 +87,7 @@ impl<'t, 'cx> Turn<'t, 'cx> {
 
     /// Sends a packet.
     pub fn send(&mut self, packet: Packet) {
-        self.wishes.packets.push(packet);
+        outbox::send(packet);
     }
 
     /// Ends the session.

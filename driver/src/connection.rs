@@ -179,7 +179,7 @@ impl Sockets {
     fn advance(&mut self, turn: &mut Turn<'_, '_>) {
         loop {
             for verdict in mem::take(&mut self.dispatch.verdicts) {
-                self.carry_out(verdict, &mut turn.wishes.slots);
+                self.carry_out(verdict, turn);
             }
             match self.machine.advance(turn.now()) {
                 Next::Event(event) => self.dispatch.handle(event, &mut turn.wishes.slots),
@@ -199,7 +199,20 @@ impl Sockets {
         }
     }
 
-    fn carry_out(&mut self, verdict: Verdict, slots: &mut Slots) {
+    fn emit(&mut self, socket: SocketKey, packet: Packet, turn: &mut Turn<'_, '_>) {
+        if let Some(packet) = self.machine.emit_now(socket, packet) {
+            turn.send(packet);
+        }
+    }
+
+    /// Hands on what the machine sends. No handler is called before: what it sends must come behind.
+    fn transmit(&mut self, turn: &mut Turn<'_, '_>) {
+        while let Some(packet) = self.machine.transmit() {
+            turn.send(packet);
+        }
+    }
+
+    fn carry_out(&mut self, verdict: Verdict, turn: &mut Turn<'_, '_>) {
         let dispatch = &mut self.dispatch;
         match verdict {
             Verdict::Accept(serial) => {
@@ -209,7 +222,8 @@ impl Sockets {
                     Some(key) => {
                         local.key = Some(key);
                         local.socket.enter(key);
-                        dispatch.start_connect(serial, slots);
+                        self.transmit(turn);
+                        self.dispatch.start_connect(serial, &mut turn.wishes.slots);
                     }
                     None => dispatch.forget(serial),
                 }
@@ -238,18 +252,14 @@ impl Connection for Sockets {
 
     fn handle_mail(&mut self, turn: &mut Turn<'_, '_>, mail: SocketMail) {
         match mail.0 {
-            Order::Emit { socket, packet } => {
-                if let Some(packet) = self.machine.emit_now(socket, packet) {
-                    turn.send(packet);
-                }
-            }
+            Order::Emit { socket, packet } => self.emit(socket, packet, turn),
             Order::EmitWithAck(question) => {
                 let Question { socket, packet, id, timeout, reply } = *question;
                 let Some(local) = self.dispatch.by_key(socket) else { return reply(Err(AckError::Disconnected)) };
                 match self.machine.expect_ack(socket, id, turn.now() + timeout) {
                     Ok(()) => {
                         local.replies.insert(id, reply);
-                        self.machine.emit(socket, packet);
+                        self.emit(socket, packet, turn);
                     }
                     Err(_) => reply(Err(AckError::TooMany)),
                 }
@@ -272,6 +282,7 @@ impl Connection for Sockets {
     }
 
     fn poll(&mut self, turn: &mut Turn<'_, '_>) {
+        self.transmit(turn);
         // What ends may begin something else: middleware lets a client in, a panic disconnects.
         loop {
             self.dispatch.poll_work(turn.context, &mut turn.wishes.slots);

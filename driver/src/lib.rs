@@ -84,7 +84,7 @@
 //! | `runtime.rs` | what an adapter implements |
 //! | `serve.rs`, `http.rs`, `hyper_io.rs` | accepting connections; one request; a runtime's stream for hyper |
 //! | `engine.rs` | the sessions of a server, and its shutdown |
-//! | `task.rs`, `mailbox.rs` | the task of a session, and the way to it |
+//! | `task.rs`, `mailbox.rs`, `outbox.rs` | the task of a session, the way to it, and the short one from its own handlers |
 //! | `application.rs` | what stands above Engine.IO |
 //! | `connection.rs` | Socket.IO there: the sockets of one session and their handlers |
 //! | `server.rs`, `namespace.rs`, `socket.rs`, `broadcast.rs` | what applications hold |
@@ -104,6 +104,7 @@ mod http;
 mod hyper_io;
 mod mailbox;
 mod namespace;
+mod outbox;
 mod runtime;
 mod serve;
 mod server;

@@ -1,5 +1,5 @@
 use core::mem;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::Waker;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -44,6 +44,8 @@ struct Shared<M> {
     state: Mutex<State<M>>,
     /// Bytes that wait in the session, as its task last published them.
     queued: AtomicUsize,
+    /// Whether there is mail, to be asked without the lock.
+    has_mail: AtomicBool,
     max_queued: usize,
 }
 
@@ -66,15 +68,19 @@ impl<M> Mailbox<M> {
     pub(crate) fn new(max_queued: usize) -> Self {
         let state =
             State { mail: Vec::new(), queued: 0, waker: None, next_exchange: 0, overflowed: false, closed: false };
-        Self(Arc::new(Shared { state: Mutex::new(state), queued: AtomicUsize::new(0), max_queued }))
+        Self(Arc::new(Shared {
+            state: Mutex::new(state),
+            queued: AtomicUsize::new(0),
+            has_mail: AtomicBool::new(false),
+            max_queued,
+        }))
     }
 
     /// Hands `mail` to the task. It is dropped when the task is gone.
     pub(crate) fn push(&self, mail: Mail<M>) {
-        let mut state = lock(&self.0.state);
+        let state = lock(&self.0.state);
         if !state.closed {
-            state.mail.push(mail);
-            wake(state);
+            self.put(state, mail);
         }
     }
 
@@ -88,8 +94,7 @@ impl<M> Mailbox<M> {
         let id = ExchangeId(state.next_exchange);
         state.next_exchange += 1;
         if !state.closed {
-            state.mail.push(Mail::Exchange(exchange(id), reply));
-            wake(state);
+            self.put(state, Mail::Exchange(exchange(id), reply));
         }
         id
     }
@@ -105,16 +110,39 @@ impl<M> Mailbox<M> {
         }
         let waiting = state.queued + self.0.queued.load(Ordering::Relaxed);
         state.overflowed = waiting > 0 && waiting + cost > self.0.max_queued;
-        let result = if state.overflowed {
-            state.mail.push(Mail::Overflow);
-            Err(Full)
-        } else {
-            state.queued += cost;
-            state.mail.push(Mail::Application(mail));
-            Ok(())
-        };
-        wake(state);
-        result
+        if state.overflowed {
+            self.put(state, Mail::Overflow);
+            return Err(Full);
+        }
+        state.queued += cost;
+        self.put(state, Mail::Application(mail));
+        Ok(())
+    }
+
+    /// Puts the mail in and wakes the task, outside the lock. A task that is awake has no waker here.
+    fn put(&self, mut state: MutexGuard<'_, State<M>>, mail: Mail<M>) {
+        state.mail.push(mail);
+        self.0.has_mail.store(true, Ordering::Release);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+    }
+
+    /// Where the mailbox is: no other one is there while this one lives.
+    pub(crate) fn address(&self) -> usize {
+        Arc::as_ptr(&self.0).addr()
+    }
+
+    /// Whether a packet that costs so much may pass the mailbox by. To be asked by the session's task, which counts it then.
+    pub(crate) fn lets_pass(&self, cost: usize) -> bool {
+        let waiting = self.0.queued.load(Ordering::Relaxed);
+        let passes = !self.0.has_mail.load(Ordering::Acquire) && (waiting == 0 || waiting + cost <= self.0.max_queued);
+        if passes {
+            self.publish(waiting + cost);
+        }
+        passes
     }
 
     /// Swaps the mail out into `into`, which is empty, and keeps wake-ups off until [`Mailbox::sleep`].
@@ -122,6 +150,7 @@ impl<M> Mailbox<M> {
         let mut state = lock(&self.0.state);
         state.waker = None;
         state.queued = 0;
+        self.0.has_mail.store(false, Ordering::Relaxed);
         mem::swap(&mut state.mail, into);
     }
 
@@ -166,15 +195,6 @@ impl<M> Mailbox<M> {
         let mail = mem::take(&mut state.mail);
         drop(state);
         drop(mail);
-    }
-}
-
-/// Wakes the task once, outside the lock. A task that is awake has no waker here.
-fn wake<M>(mut state: MutexGuard<'_, State<M>>) {
-    let waker = state.waker.take();
-    drop(state);
-    if let Some(waker) = waker {
-        waker.wake();
     }
 }
 

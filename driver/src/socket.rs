@@ -22,6 +22,7 @@ use crate::handler::{Erased, Handler, Table, erase};
 use crate::handshake::Handshake;
 use crate::mailbox::{Mail, Mailbox, lock};
 use crate::namespace::{DisconnectFunction, DisconnectHandler, Namespace, disconnect_handler};
+use crate::outbox;
 use crate::server::Shared;
 
 /// A client in a namespace. Cloning it counts a reference.
@@ -227,12 +228,11 @@ impl Socket {
 
     /// Queues a packet.
     pub(crate) fn send(&self, packet: Packet) -> Result<(), EmitError> {
-        let key = self.key()?;
+        let socket = self.key()?;
+        let Err(packet) = outbox::send_to(&self.0.mailbox, packet) else { return Ok(()) };
         let cost = packet.cost();
-        self.0
-            .mailbox
-            .push_packet(SocketMail(Order::Emit { socket: key, packet }), cost)
-            .map_err(|_| EmitError::QueueFull)
+        let mail = SocketMail(Order::Emit { socket, packet });
+        self.0.mailbox.push_packet(mail, cost).map_err(|_| EmitError::QueueFull)
     }
 
     fn end(&self, close: bool) {

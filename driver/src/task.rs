@@ -15,6 +15,7 @@ use socketio_protocol::{Input, Instant, SessionId};
 use crate::application::{Application, Connection, Turn, Wishes};
 use crate::engine::{Engine, MailOf};
 use crate::mailbox::{Mail, Mailbox};
+use crate::outbox;
 use crate::runtime::{Runtime, Sleep, Stream};
 
 /// Bytes read at once.
@@ -196,7 +197,7 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                     self.connection.handle_mail(&mut Turn::new(now, cx, wishes), mail);
                 }
                 Mail::Overflow => {
-                    wishes.packets.clear();
+                    outbox::clear();
                     self.session.abort(now, CloseReason::TransportError);
                 }
                 Mail::Shutdown => {
@@ -236,7 +237,10 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                     Next::Message(message) => {
                         worked = true;
                         self.connection.handle_message(&mut Turn::new(now, cx, wishes), message);
-                        apply(&mut self.session, now, wishes);
+                        // What was sent can wait until the messages are used up, but not for an end.
+                        if wishes.close.is_some() || wishes.pause {
+                            apply(&mut self.session, now, wishes);
+                        }
                     }
                     Next::Answer(exchange, response) => self.answer(exchange, response),
                     Next::Upgraded => {}
@@ -244,7 +248,7 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                     Next::Closed(reason) => {
                         worked = true;
                         self.connection.handle_close(&mut Turn::new(now, cx, wishes), reason);
-                        wishes.packets.clear();
+                        outbox::clear();
                     }
                     Next::Finished => {
                         self.finished = true;
@@ -347,10 +351,7 @@ fn wait(now: Instant, wishes: &Wishes, io: &Io<'_>) -> Round {
 
 /// Does what the application asked for.
 fn apply(session: &mut Session, now: Instant, wishes: &mut Wishes) {
-    for packet in wishes.packets.drain(..) {
-        // A session that is over, or became so by this packet, tells it by itself.
-        let _ = session.send(packet);
-    }
+    outbox::flush(session);
     if let Some(reason) = wishes.close.take() {
         session.close(now, reason);
     }
@@ -479,6 +480,7 @@ impl<R: Runtime, A: Application> Future for SessionTask<R, A> {
     type Output = ();
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let _outbox = outbox::open(&self.mailbox);
         let mut scratch = Scratch::take();
         let polled = self.get_mut().run(cx, &mut scratch);
         scratch.wishes.reset();

@@ -6,25 +6,28 @@ use core::time::Duration;
 /// The machines never read a clock: whoever drives them passes the time in. They clamp it, so that time that runs
 /// backwards counts as time that stands still.
 #[derive(Copy, Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Instant(Duration);
+pub struct Instant {
+    /// One number, since times are compared for every message. It lasts for 584 years.
+    nanos: u64,
+}
 
 impl Instant {
     /// The epoch itself.
-    pub const EPOCH: Self = Self(Duration::ZERO);
+    pub const EPOCH: Self = Self { nanos: 0 };
 
-    /// The instant that lies `elapsed` after the epoch.
+    /// The instant that lies `elapsed` after the epoch, or the end of time, 584 years after it.
     pub const fn from_epoch(elapsed: Duration) -> Self {
-        Self(elapsed)
+        Self { nanos: nanos(elapsed) }
     }
 
     /// Time passed since the epoch.
     pub const fn since_epoch(self) -> Duration {
-        self.0
+        Duration::from_nanos(self.nanos)
     }
 
     /// Time passed since `earlier`, zero if `earlier` is later.
     pub const fn saturating_since(self, earlier: Self) -> Duration {
-        self.0.saturating_sub(earlier.0)
+        Duration::from_nanos(self.nanos.saturating_sub(earlier.nanos))
     }
 }
 
@@ -33,7 +36,7 @@ impl Add<Duration> for Instant {
 
     /// Saturates at the end of time.
     fn add(self, duration: Duration) -> Self {
-        Self(self.0.saturating_add(duration))
+        Self { nanos: self.nanos.saturating_add(nanos(duration)) }
     }
 }
 
@@ -49,4 +52,9 @@ impl Sub for Instant {
     fn sub(self, earlier: Self) -> Duration {
         self.saturating_since(earlier)
     }
+}
+
+/// The nanoseconds of a duration, as many as a number holds.
+const fn nanos(duration: Duration) -> u64 {
+    duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }

@@ -112,10 +112,16 @@ impl Packet {
         core::iter::once(&self.first).chain(self.rest.iter().flat_map(|rest| rest.iter()))
     }
 
+    /// The only frame, of a packet that has only one.
+    pub fn as_frame(&self) -> Option<&Frame> {
+        self.rest.is_none().then_some(&self.first)
+    }
+
     /// Bytes on the wire, as WebSocket frames.
     #[expect(clippy::len_without_is_empty, reason = "a packet is never empty")]
     pub fn len(&self) -> usize {
-        self.frames().map(|frame| frame.as_bytes().len()).sum()
+        let rest = self.rest.iter().flat_map(|rest| rest.iter());
+        self.first.as_bytes().len() + rest.map(|frame| frame.as_bytes().len()).sum::<usize>()
     }
 
     /// What the packet counts towards [`Config::max_queued`](super::Config::max_queued): its bytes and [`Packet::OVERHEAD`].

@@ -278,6 +278,11 @@ impl Sockets {
         self.socket(socket).map(|_| packet)
     }
 
+    /// The next packet for the connection, as [`Next::Transmit`] would tell it: for who wants nothing else yet.
+    pub fn transmit(&mut self) -> Option<Packet> {
+        self.outgoing.pop()
+    }
+
     /// Awaits the answer `id` of a socket, which comes as [`Event::Ack`] or, at `deadline`, as [`Event::AckTimeout`].
     /// Call it before the event is emitted.
     ///

@@ -112,6 +112,38 @@ impl Decoder {
         })
     }
 
+    /// The short way of [`Decoder::next`] for what nearly all messages are: one frame that lies whole in the input, of
+    /// text that starts with `first`, or binary. `None`, and nothing is taken, for everything else.
+    pub(crate) fn next_whole<'b>(
+        &mut self,
+        first: u8,
+        input: &mut Input<'b>,
+    ) -> Option<Result<Incoming<'b>, CloseCode>> {
+        if self.closed || self.gathering.is_some() || self.carry.bytes.capacity() > 0 {
+            return None;
+        }
+        let Ok(Parsed::Whole(Header { fin: true, opcode: Some(opcode), key, len, end })) = self.parse(input.bytes())
+        else {
+            return None;
+        };
+        let masked_first = first ^ key.map_or(0, |[key, ..]| key);
+        match opcode {
+            Opcode::Binary if end <= input.len() => {}
+            Opcode::Text if len < end && end <= input.len() && input.bytes().get(len) == Some(&masked_first) => {}
+            _ => return None,
+        }
+        let payload = input.take(end).get_mut(len..).unwrap_or_default();
+        if let Some(key) = key {
+            mask(payload, key);
+        }
+        if opcode == Opcode::Binary {
+            return Some(Ok(Incoming::Binary(Binary { source: Source::Borrowed(payload) })));
+        }
+        let text = from_utf8(payload).map(Incoming::Text).map_err(|_| CloseCode::INVALID_DATA);
+        self.closed = text.is_err();
+        Some(text)
+    }
+
     /// The first byte of a message that was found, not checked to be UTF-8.
     pub(crate) fn first_byte(&self, located: &Located<'_>) -> Option<u8> {
         let payload = match &located.place {

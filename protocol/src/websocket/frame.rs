@@ -69,6 +69,20 @@ impl Frame {
         }
     }
 
+    /// The frames that stand back to back in `run`, up to what is no whole frame. They are copied.
+    pub(crate) fn split(mut run: &[u8]) -> impl Iterator<Item = Self> {
+        core::iter::from_fn(move || {
+            let (frame, rest) = run.split_at_checked(whole_len(run)?)?;
+            run = rest;
+            Some(Self { bytes: Bytes::copy_from_slice(frame) })
+        })
+    }
+
+    /// Frames back to back that are only to be written, as one.
+    pub(crate) fn run(run: &[u8]) -> Self {
+        Self { bytes: Bytes::copy_from_slice(run) }
+    }
+
     /// What the frame carries.
     pub fn opcode(&self) -> Opcode {
         match self.bytes.first().map(|byte| byte & 0xf) {
@@ -126,6 +140,16 @@ impl Frame {
         builder.payload().extend_from_slice(payload);
         builder.finish(opcode)
     }
+}
+
+/// The length of the unmasked frame that `bytes` start with, header included; RFC 6455 section 5.2.
+fn whole_len(bytes: &[u8]) -> Option<usize> {
+    let (header, payload) = match *bytes.get(1)? {
+        126 => (4, u64::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
+        127 => (10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
+        short => (2, u64::from(short)),
+    };
+    usize::try_from(payload).ok()?.checked_add(header)
 }
 
 /// A frame under construction: the payload is written behind a gap that the header is later put into from the right.
@@ -235,6 +259,16 @@ mod tests {
             assert_eq!(frame.payload(), payload, "{len}");
             assert_eq!(frame.payload_bytes(), payload, "{len}");
         }
+    }
+
+    #[test]
+    fn frames_back_to_back_are_told_apart() {
+        let frames = [0, 1, 125, 126, 65535, 65536].map(|len| Frame::binary(&vec![7; len]));
+        let mut run: Vec<u8> = frames.iter().flat_map(|frame| frame.as_bytes()).copied().collect();
+        assert_eq!(Frame::split(&run).collect::<Vec<_>>(), frames);
+        run.pop();
+        assert_eq!(Frame::split(&run).collect::<Vec<_>>(), frames[..5], "the last one is not whole");
+        assert_eq!(Frame::split(b"\x81").count(), 0);
     }
 
     #[test]

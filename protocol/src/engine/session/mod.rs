@@ -314,6 +314,29 @@ impl Session {
         if self.state != State::Open {
             return Err(SendError::Closed);
         }
+        self.enqueue(packet)
+    }
+
+    /// Queues packets that stand back to back in `frames`, as they would be written to a WebSocket stream: for who encodes
+    /// many small ones, which then cost one copy and one allocation together.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::send`].
+    pub fn send_frames(&mut self, frames: &[u8]) -> Result<(), SendError> {
+        if self.state != State::Open {
+            return Err(SendError::Closed);
+        }
+        match self.transport {
+            Transport::WebSocket => self.enqueue(Packet::from_frames(Frame::run(frames), None)),
+            // They are written as payloads, one by one, whenever a poll comes.
+            Transport::Polling => {
+                Frame::split(frames).try_for_each(|frame| self.enqueue(Packet::from_frames(frame, None)))
+            }
+        }
+    }
+
+    fn enqueue(&mut self, packet: Packet) -> Result<(), SendError> {
         let cost = self.queue.cost().saturating_add(packet.cost());
         if cost > self.config.max_queued && !self.queue.is_empty() {
             self.abort(self.now, CloseReason::TransportError);
@@ -395,6 +418,9 @@ impl Session {
     /// `input` is what was read from the WebSocket stream since the last call. When [`Next::Io`] comes, all of it is
     /// taken; until then pass the same again.
     pub fn next<'a: 'm, 'b: 'm, 'm>(&'a mut self, now: Instant, input: &mut Input<'b>) -> Next<'a, 'm> {
+        if let Some(incoming) = self.next_whole(now, input) {
+            return self.tell(incoming);
+        }
         self.tick(now);
         if self.decoded.capacity() > 0 {
             self.decoded = Vec::new();

@@ -3,7 +3,7 @@ use alloc::string::String;
 
 use crate::engine::Packet;
 use crate::engine::payload::{payload_len, write_packet};
-use crate::websocket::{Frame, Opcode};
+use crate::websocket::Frame;
 
 /// Packets that wait to be sent. Only ever appended to, so that bytes once offered stay what they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,8 +13,8 @@ pub(super) struct Queue {
     sent: usize,
     /// What the waiting packets cost.
     cost: usize,
-    /// A pong is among the packets.
-    holds_pong: bool,
+    /// Where among the packets the pong is, if there is one.
+    pong_at: Option<usize>,
     /// The pong for the latest ping, while another one is among the packets: a peer that pings and does not read
     /// cannot make the queue grow.
     pong: Option<Frame>,
@@ -47,10 +47,10 @@ impl Queue {
 
     /// Queues a pong, at most one at a time: RFC 6455 section 5.5.3 allows answering the latest ping only.
     pub(super) fn push_pong(&mut self, pong: Frame) {
-        if self.holds_pong {
+        if self.pong_at.is_some() {
             self.pong = Some(pong);
         } else {
-            self.holds_pong = true;
+            self.pong_at = Some(self.packets.len());
             self.push_frame(pong);
         }
     }
@@ -84,11 +84,12 @@ impl Queue {
             count -= left;
             self.cost = self.cost.saturating_sub(left.saturating_add(Packet::OVERHEAD));
             self.sent = 0;
-            let pong = first.frames().any(|frame| frame.opcode() == Opcode::Pong);
             self.packets.pop_front();
-            if pong {
-                self.holds_pong = false;
-                self.pong.take().into_iter().for_each(|pong| self.push_pong(pong));
+            if let Some(at) = self.pong_at.take() {
+                match at.checked_sub(1) {
+                    Some(at) => self.pong_at = Some(at),
+                    None => self.pong.take().into_iter().for_each(|pong| self.push_pong(pong)),
+                }
             }
         }
         if self.packets.capacity() > Self::BUSY_CAPACITY {
@@ -118,7 +119,7 @@ impl Queue {
 
     pub(super) fn clear(&mut self) {
         self.packets.clear();
-        (self.sent, self.cost, self.holds_pong, self.pong) = (0, 0, false, None);
+        (self.sent, self.cost, self.pong_at, self.pong) = (0, 0, None, None);
         self.rest();
     }
 

@@ -76,6 +76,26 @@ impl Session {
         }
     }
 
+    /// The short way of [`Session::next`] for nearly every message: nothing is due, there is nothing but the stream, and
+    /// the message lies whole in the input.
+    #[inline]
+    pub(super) fn next_whole<'b>(
+        &mut self,
+        now: Instant,
+        input: &mut Input<'b>,
+    ) -> Option<Result<Incoming<'b>, CloseCode>> {
+        let is_plain = self.state == State::Open
+            && now < self.heartbeat.due
+            && self.paused.is_none()
+            && self.exchanges.is_none()
+            && self.probe.is_none()
+            && self.decoded.capacity() == 0;
+        let stream = self.stream.as_mut().filter(|_| is_plain && !input.is_empty())?;
+        let incoming = stream.decoder.next_whole(PacketType::Message as u8, input)?;
+        self.now = self.now.max(now);
+        Some(incoming)
+    }
+
     pub(super) fn read_stream<'b>(&mut self, input: &mut Input<'b>) -> Option<Step<'b>> {
         let holds_back = self.holds_back();
         let Some(decoder) = self.decoder() else {
@@ -150,15 +170,14 @@ impl Session {
     pub(super) fn received<'a: 'm, 'b: 'm, 'm>(&'a mut self, located: Located<'b>) -> Next<'a, 'm> {
         // It was found in the stream.
         let Some(stream) = &mut self.stream else { return Next::Finished };
-        let code = match stream.decoder.lend(located) {
-            // The first byte is the packet type.
-            Ok(Incoming::Text(text)) => return Next::Message(Message::Text(text.get(1..).unwrap_or_default())),
-            Ok(Incoming::Binary(bytes)) => return Next::Message(Message::Binary(bytes)),
-            Ok(_) => None,
-            Err(code) => Some(code),
-        };
-        self.state = stop(&mut self.queue, code, self.now);
-        Next::Closed(CloseReason::TransportError)
+        let incoming = stream.decoder.lend(located);
+        tell(incoming, &mut self.state, &mut self.queue, self.now)
+    }
+
+    /// Tells a message that was lent already.
+    #[inline]
+    pub(super) fn tell<'a, 'm>(&'a mut self, incoming: Result<Incoming<'m>, CloseCode>) -> Next<'a, 'm> {
+        tell(incoming, &mut self.state, &mut self.queue, self.now)
     }
 
     /// One message on the stream that may take over.
@@ -243,6 +262,25 @@ impl Session {
             State::Over => true,
         })
     }
+}
+
+/// What a message for the application leads to: it is told, or the session ends because it is no text.
+#[inline]
+fn tell<'a, 'm>(
+    incoming: Result<Incoming<'m>, CloseCode>,
+    state: &mut State,
+    queue: &mut Queue,
+    now: Instant,
+) -> Next<'a, 'm> {
+    let code = match incoming {
+        // The first byte is the packet type.
+        Ok(Incoming::Text(text)) => return Next::Message(Message::Text(text.get(1..).unwrap_or_default())),
+        Ok(Incoming::Binary(bytes)) => return Next::Message(Message::Binary(bytes)),
+        Ok(_) => None,
+        Err(code) => Some(code),
+    };
+    *state = stop(queue, code, now);
+    Next::Closed(CloseReason::TransportError)
 }
 
 /// What a message that is not told to the application leads to.

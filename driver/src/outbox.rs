@@ -1,0 +1,108 @@
+use std::cell::RefCell;
+
+use socketio_protocol::engine::{Packet, Session};
+
+use crate::mailbox::Mailbox;
+
+/// Packets of at most so many bytes are sent together, as one run of frames.
+const SMALL: usize = 2 * 1024;
+/// Room for frames that a thread keeps.
+const KEEP: usize = 64 * 1024;
+
+thread_local! {
+    static OUTBOX: RefCell<Outbox> = const {
+        RefCell::new(Outbox { owner: 0, frames: Vec::new(), packets: Vec::new() })
+    };
+}
+
+/// What is sent to a session while its own task runs on this thread, in order: it need not go through the mailbox.
+#[derive(Default)]
+struct Outbox {
+    /// The address of the session's mailbox; 0 while no session's task runs.
+    owner: usize,
+    /// Small packets back to back.
+    frames: Vec<u8>,
+    /// Other packets, and how many bytes of `frames` come before each.
+    packets: Vec<(usize, Packet)>,
+}
+
+/// While it lives, what is sent to the mailbox's session on this thread comes here.
+pub(crate) struct Open {
+    /// Of a task that polls this one: somebody runs an executor in a handler.
+    outer: Option<Outbox>,
+}
+
+/// Opens the outbox for the session of `mailbox`.
+pub(crate) fn open<M>(mailbox: &Mailbox<M>) -> Open {
+    OUTBOX.with_borrow_mut(|outbox| {
+        let outer = (outbox.owner != 0).then(|| std::mem::take(outbox));
+        outbox.owner = mailbox.address();
+        Open { outer }
+    })
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        // A task that was dropped by a panic may have left something.
+        let left = OUTBOX.with_borrow_mut(|outbox| {
+            let packets = std::mem::take(&mut outbox.packets);
+            outbox.frames.clear();
+            outbox.frames.shrink_to(KEEP);
+            outbox.owner = 0;
+            if let Some(outer) = self.outer.take() {
+                *outbox = outer;
+            }
+            packets
+        });
+        drop(left);
+    }
+}
+
+/// Sends to the session whose task runs on this thread.
+pub(crate) fn send(packet: Packet) {
+    OUTBOX.with_borrow_mut(|outbox| outbox.push(packet));
+}
+
+/// Sends to the session of `mailbox`, if its task runs on this thread and nothing waits in front of the packet in the
+/// mailbox. Else, or where too much waits already, the packet is given back.
+pub(crate) fn send_to<M>(mailbox: &Mailbox<M>, packet: Packet) -> Result<(), Packet> {
+    OUTBOX.with_borrow_mut(|outbox| {
+        if outbox.owner != mailbox.address() || !mailbox.lets_pass(packet.cost()) {
+            return Err(packet);
+        }
+        outbox.push(packet);
+        Ok(())
+    })
+}
+
+/// Hands everything to the session.
+pub(crate) fn flush(session: &mut Session) {
+    OUTBOX.with_borrow_mut(|outbox| {
+        // A session that is over, or becomes so by this, tells it by itself.
+        let mut sent = 0;
+        for (at, packet) in outbox.packets.drain(..) {
+            let _ = outbox.frames.get(sent..at).filter(|run| !run.is_empty()).map(|run| session.send_frames(run));
+            let _ = session.send(packet);
+            sent = at;
+        }
+        let _ = outbox.frames.get(sent..).filter(|run| !run.is_empty()).map(|run| session.send_frames(run));
+        outbox.frames.clear();
+    });
+}
+
+/// Drops everything.
+pub(crate) fn clear() {
+    OUTBOX.with_borrow_mut(|outbox| {
+        outbox.frames.clear();
+        outbox.packets.clear();
+    });
+}
+
+impl Outbox {
+    fn push(&mut self, packet: Packet) {
+        match packet.as_frame() {
+            Some(frame) if frame.as_bytes().len() <= SMALL => self.frames.extend_from_slice(frame.as_bytes()),
+            _ => self.packets.push((self.frames.len(), packet)),
+        }
+    }
+}
