@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 
@@ -13,16 +14,22 @@ pub(super) struct Queue {
     sent: usize,
     /// What the waiting packets cost.
     cost: usize,
-    /// Where among the packets the pong is, if there is one.
-    pong_at: Option<usize>,
-    /// The pong for the latest ping, while another one is among the packets: a peer that pings and does not read
-    /// cannot make the queue grow.
-    pong: Option<Frame>,
+    /// There while a pong is among the packets.
+    pong: Option<Box<Pong>>,
+}
+
+/// A pong that waits. A peer that pings and does not read cannot make the queue grow.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Pong {
+    /// Where among the packets it is.
+    at: usize,
+    /// The one for a later ping, which comes when this one is gone.
+    next: Option<Frame>,
 }
 
 impl Queue {
     /// The room that the queue of a silent session may keep, in packets.
-    pub(super) const IDLE_CAPACITY: usize = 4;
+    pub(super) const IDLE_CAPACITY: usize = 1;
 
     /// The room that an empty queue keeps while the session is busy, so that it need not be made anew for every burst.
     const BUSY_CAPACITY: usize = 64;
@@ -38,6 +45,9 @@ impl Queue {
 
     pub(super) fn push(&mut self, packet: Packet) {
         self.cost = self.cost.saturating_add(packet.cost());
+        if self.packets.capacity() == 0 {
+            self.packets.reserve_exact(Self::IDLE_CAPACITY);
+        }
         self.packets.push_back(packet);
     }
 
@@ -47,11 +57,12 @@ impl Queue {
 
     /// Queues a pong, at most one at a time: RFC 6455 section 5.5.3 allows answering the latest ping only.
     pub(super) fn push_pong(&mut self, pong: Frame) {
-        if self.pong_at.is_some() {
-            self.pong = Some(pong);
-        } else {
-            self.pong_at = Some(self.packets.len());
-            self.push_frame(pong);
+        match &mut self.pong {
+            Some(waiting) => waiting.next = Some(pong),
+            None => {
+                self.pong = Some(Box::new(Pong { at: self.packets.len(), next: None }));
+                self.push_frame(pong);
+            }
         }
     }
 
@@ -85,10 +96,13 @@ impl Queue {
             self.cost = self.cost.saturating_sub(left.saturating_add(Packet::OVERHEAD));
             self.sent = 0;
             self.packets.pop_front();
-            if let Some(at) = self.pong_at.take() {
-                match at.checked_sub(1) {
-                    Some(at) => self.pong_at = Some(at),
-                    None => self.pong.take().into_iter().for_each(|pong| self.push_pong(pong)),
+            if let Some(pong) = &mut self.pong {
+                match pong.at.checked_sub(1) {
+                    Some(at) => pong.at = at,
+                    None => {
+                        let next = self.pong.take().and_then(|pong| pong.next);
+                        next.into_iter().for_each(|pong| self.push_pong(pong));
+                    }
                 }
             }
         }
@@ -119,7 +133,7 @@ impl Queue {
 
     pub(super) fn clear(&mut self) {
         self.packets.clear();
-        (self.sent, self.cost, self.pong_at, self.pong) = (0, 0, None, None);
+        (self.sent, self.cost, self.pong) = (0, 0, None);
         self.rest();
     }
 

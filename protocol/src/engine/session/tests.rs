@@ -252,7 +252,7 @@ fn whole_and_by_bytes(scenario: impl Fn(usize)) {
 
 #[test]
 fn an_idle_session_is_small() {
-    assert!(size_of::<Session>() <= 320, "{} bytes", size_of::<Session>());
+    assert!(size_of::<Session>() <= 264, "{} bytes", size_of::<Session>());
 }
 
 #[test]
