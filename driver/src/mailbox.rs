@@ -8,7 +8,7 @@ use hyper::upgrade::OnUpgrade;
 use socketio_protocol::engine::{Exchange, ExchangeId, Response};
 
 /// Capacity that the mailbox of a silent session keeps.
-const IDLE_CAPACITY: usize = 4;
+const IDLE_CAPACITY: usize = 1;
 /// Capacity that a mailbox keeps while its session is busy.
 const BUSY_CAPACITY: usize = 64;
 
@@ -121,6 +121,9 @@ impl<M> Mailbox<M> {
 
     /// Puts the mail in and wakes the task, outside the lock. A task that is awake has no waker here.
     fn put(&self, mut state: MutexGuard<'_, State<M>>, mail: Mail<M>) {
+        if state.mail.capacity() == 0 {
+            state.mail.reserve_exact(IDLE_CAPACITY);
+        }
         state.mail.push(mail);
         self.0.has_mail.store(true, Ordering::Release);
         let waker = state.waker.take();
