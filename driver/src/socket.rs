@@ -43,9 +43,24 @@ struct Inner {
     connected: AtomicBool,
     /// Set once the client was let in.
     place: OnceLock<(SocketKey, Slot)>,
-    own: Mutex<Own>,
+    own: Mutex<Life>,
     /// Whether it has handlers of its own, so that most sockets need not look.
     own_events: AtomicBool,
+}
+
+/// Whether a socket may have anything of its own. Most have nothing.
+#[derive(Default)]
+struct Life {
+    /// The socket is gone: what is declared from now on is dropped.
+    gone: bool,
+    own: Option<Box<Own>>,
+}
+
+impl Life {
+    /// What the socket owns, to be added to. `None` once it is gone.
+    fn own(&mut self) -> Option<&mut Own> {
+        if self.gone { None } else { Some(self.own.get_or_insert_default()) }
+    }
 }
 
 /// What belongs to one socket and dies with it.
@@ -55,8 +70,6 @@ struct Own {
     disconnect: Option<DisconnectHandler>,
     /// Rooms joined before the client was let in.
     rooms: Vec<Box<str>>,
-    /// The socket is gone: what is declared from now on is dropped.
-    gone: bool,
 }
 
 impl Socket {
@@ -158,22 +171,22 @@ impl Socket {
     ///
     /// Rooms share their names with the ids of sockets: put a prefix before names that clients choose.
     pub fn join(&self, room: &str) {
-        let mut own = lock(&self.0.own);
-        match self.0.place.get() {
-            Some(&(_, slot)) => {
-                drop(own);
-                self.0.namespace.with_rooms(|rooms| rooms.join(slot, room));
-            }
-            None if own.gone || own.rooms.iter().any(|known| **known == *room) => {}
-            None => own.rooms.push(room.into()),
+        let mut life = lock(&self.0.own);
+        if let Some(&(_, slot)) = self.0.place.get() {
+            drop(life);
+            self.0.namespace.with_rooms(|rooms| rooms.join(slot, room));
+        } else if let Some(own) = life.own()
+            && own.rooms.iter().all(|known| **known != *room)
+        {
+            own.rooms.push(room.into());
         }
     }
 
     /// Leaves a room.
     pub fn leave(&self, room: &str) {
-        let mut own = lock(&self.0.own);
-        own.rooms.retain(|known| **known != *room);
-        drop(own);
+        if let Some(own) = &mut lock(&self.0.own).own {
+            own.rooms.retain(|known| **known != *room);
+        }
         if let Some(&(_, slot)) = self.0.place.get() {
             self.0.namespace.with_rooms(|rooms| rooms.leave(slot, room));
         }
@@ -185,7 +198,7 @@ impl Socket {
         match self.0.place.get() {
             Some(&(_, slot)) => self.0.namespace.with_rooms(|rooms| rooms.rooms(slot).map(str::to_owned).collect()),
             None => core::iter::once(self.id().into())
-                .chain(lock(&self.0.own).rooms.iter().map(|room| room.to_string()))
+                .chain(lock(&self.0.own).own.iter().flat_map(|own| &own.rooms).map(|room| room.to_string()))
                 .collect(),
         }
     }
@@ -194,8 +207,7 @@ impl Socket {
     /// nothing once the socket is gone.
     pub fn on<P: 'static>(&self, event: &str, handler: impl Handler<P>) -> &Self {
         let handler = erase(handler);
-        let mut own = lock(&self.0.own);
-        if !own.gone {
+        if let Some(own) = lock(&self.0.own).own() {
             own.events.set(event, handler);
             self.0.own_events.store(true, Ordering::Release);
         }
@@ -206,8 +218,7 @@ impl Socket {
     /// once it is.
     pub fn on_disconnect<P: 'static>(&self, handler: impl DisconnectFunction<P>) -> &Self {
         let handler = disconnect_handler(handler);
-        let mut own = lock(&self.0.own);
-        if !own.gone {
+        if let Some(own) = lock(&self.0.own).own() {
             own.disconnect = Some(handler);
         }
         self
@@ -267,13 +278,13 @@ impl Socket {
         if !self.0.own_events.load(Ordering::Acquire) {
             return None;
         }
-        lock(&self.0.own).events.get(event).cloned()
+        lock(&self.0.own).own.as_ref()?.events.get(event).cloned()
     }
 
     /// The client was let in.
     pub(crate) fn enter(&self, key: SocketKey) {
-        let mut own = lock(&self.0.own);
-        let rooms = core::mem::take(&mut own.rooms);
+        let mut life = lock(&self.0.own);
+        let rooms = life.own.as_mut().map(|own| core::mem::take(&mut own.rooms)).unwrap_or_default();
         let slot = self.0.namespace.enter(self, &rooms);
         let _ = self.0.place.set((key, slot));
         self.0.connected.store(true, Ordering::Release);
@@ -285,8 +296,8 @@ impl Socket {
         if let Some(&(_, slot)) = self.0.place.get() {
             self.0.namespace.remove(slot);
         }
-        let own = core::mem::replace(&mut *lock(&self.0.own), Own { gone: true, ..Own::default() });
-        own.disconnect
+        let life = core::mem::replace(&mut *lock(&self.0.own), Life { gone: true, own: None });
+        life.own?.disconnect
     }
 }
 
