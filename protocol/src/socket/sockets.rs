@@ -182,8 +182,7 @@ pub struct Sockets {
     generation: u32,
     /// How many CONNECTs were accepted.
     joined: u64,
-    /// Namespaces that this side has disconnected, oldest first, until the client asks for them again.
-    left: VecDeque<Box<str>>,
+    leaving: Option<Box<Leaving>>,
     partial: Option<Box<Partial>>,
     /// Set until the first CONNECT is accepted.
     connect_deadline: Option<Instant>,
@@ -194,6 +193,13 @@ pub struct Sockets {
     closing: Option<CloseReason>,
     /// Nothing is taken from the client any more.
     closed: bool,
+}
+
+/// What remains of sockets that are gone. Most connections never have any.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Leaving {
+    /// Namespaces that this side has disconnected, oldest first, until the client asks for them again.
+    left: VecDeque<Box<str>>,
     /// To be told by [`Event::Disconnect`].
     disconnected: VecDeque<(SocketKey, DisconnectReason)>,
 }
@@ -208,14 +214,13 @@ impl Sockets {
             slots: Vec::new(),
             generation: 0,
             joined: 0,
-            left: VecDeque::new(),
+            leaving: None,
             partial: None,
             connect_deadline,
             malformed: false,
             outgoing: Outgoing::default(),
             closing: None,
             closed: false,
-            disconnected: VecDeque::new(),
         }
     }
 
@@ -306,14 +311,15 @@ impl Sockets {
         let Some(slot) = self.socket_mut(socket) else { return };
         let namespace = mem::take(slot).namespace;
         self.outgoing.push(encode_disconnect(&namespace));
-        self.disconnected.push_back((socket, DisconnectReason::ServerNamespaceDisconnect));
         if let Some(partial) = self.partial.as_deref_mut().filter(|partial| partial.is_for(socket)) {
             partial.discard();
         }
-        if self.left.len() >= self.config.max_namespaces {
-            self.left.pop_front();
+        let Leaving { left, disconnected } = &mut **self.leaving.get_or_insert_default();
+        disconnected.push_back((socket, DisconnectReason::ServerNamespaceDisconnect));
+        if left.len() >= self.config.max_namespaces {
+            left.pop_front();
         }
-        self.left.push_back(namespace);
+        left.push_back(namespace);
     }
 
     /// Disconnects all sockets from this side and closes the connection, as the official `disconnect(true)` does:
@@ -347,7 +353,23 @@ impl Sockets {
 
     /// Whether there is something to be said although no message and no deadline came.
     pub fn has_news(&self) -> bool {
-        !self.outgoing.is_empty() || self.closing.is_some() || !self.disconnected.is_empty()
+        !self.outgoing.is_empty() || self.closing.is_some() || self.has_disconnected()
+    }
+
+    fn has_disconnected(&self) -> bool {
+        self.leaving.as_ref().is_some_and(|leaving| !leaving.disconnected.is_empty())
+    }
+
+    /// Who is to be told to be gone.
+    fn take_disconnected(&mut self) -> Option<(SocketKey, DisconnectReason)> {
+        let next = self.leaving.as_mut()?.disconnected.pop_front();
+        self.forget_leaving();
+        next
+    }
+
+    /// Gives the memory of sockets that are gone back, if nothing of them matters any more.
+    fn forget_leaving(&mut self) {
+        self.leaving.take_if(|leaving| leaving.left.is_empty() && leaving.disconnected.is_empty());
     }
 
     /// What is to be said without a message.
@@ -358,7 +380,7 @@ impl Sockets {
         if let Some(reason) = self.closing.take() {
             return Next::Close(reason);
         }
-        if let Some((socket, reason)) = self.disconnected.pop_front() {
+        if let Some((socket, reason)) = self.take_disconnected() {
             return Next::Event(Event::Disconnect { socket, reason });
         }
         if let Some((socket, id)) = self.expire_ack() {
@@ -447,7 +469,10 @@ impl Sockets {
             self.outgoing.push(encode_connect_error(namespace, &error));
             return None;
         }
-        self.left.retain(|left| **left != *namespace);
+        if let Some(leaving) = &mut self.leaving {
+            leaving.left.retain(|left| **left != *namespace);
+            self.forget_leaving();
+        }
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let slot = Slot { generation, state: State::Requested, namespace: namespace.into(), acks: Acks::default() };
@@ -470,7 +495,8 @@ impl Sockets {
         match key.and_then(|key| Some((key, self.slots.get_mut(key.index())?))) {
             Some((key, slot)) if slot.is_joined(key.generation) => {
                 *slot = Slot::default();
-                self.disconnected.push_back((key, DisconnectReason::ClientNamespaceDisconnect));
+                let leaving = self.leaving.get_or_insert_default();
+                leaving.disconnected.push_back((key, DisconnectReason::ClientNamespaceDisconnect));
             }
             Some((_, slot)) if slot.state == State::Requested => slot.state = State::Abandoned,
             _ if left => {}
@@ -544,9 +570,11 @@ impl Sockets {
         }
         self.closing = Some(reason);
         let sockets = self.in_order();
-        self.disconnected.extend(sockets.into_iter().map(|key| (key, DisconnectReason::Connection(reason))));
+        let leaving = self.leaving.get_or_insert_default();
+        leaving.disconnected.extend(sockets.into_iter().map(|key| (key, DisconnectReason::Connection(reason))));
+        leaving.left = VecDeque::new();
+        self.forget_leaving();
         self.slots = Vec::new();
-        self.left = VecDeque::new();
         self.partial = None;
         self.connect_deadline = None;
     }
@@ -571,7 +599,7 @@ impl Sockets {
     }
 
     fn has_left(&self, namespace: &str) -> bool {
-        self.left.iter().any(|left| **left == *namespace)
+        self.leaving.as_ref().is_some_and(|leaving| leaving.left.iter().any(|left| **left == *namespace))
     }
 
     fn socket(&self, key: SocketKey) -> Option<&Slot> {
@@ -695,34 +723,41 @@ impl Slot {
 
 /// The answers that a socket awaits. Takes no memory while there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Acks {
+struct Acks(Option<Box<Awaited>>);
+
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+struct Awaited {
     deadlines: BTreeMap<u64, Instant>,
     by_deadline: BTreeSet<(Instant, u64)>,
 }
 
 impl Acks {
     fn insert(&mut self, id: u64, deadline: Instant, max: usize) -> Result<(), TooManyAcks> {
-        if self.deadlines.len() >= max && !self.deadlines.contains_key(&id) {
+        let awaited = self.0.get_or_insert_default();
+        if awaited.deadlines.len() >= max && !awaited.deadlines.contains_key(&id) {
             return Err(TooManyAcks);
         }
-        self.remove(id);
-        self.deadlines.insert(id, deadline);
-        self.by_deadline.insert((deadline, id));
+        if let Some(earlier) = awaited.deadlines.insert(id, deadline) {
+            awaited.by_deadline.remove(&(earlier, id));
+        }
+        awaited.by_deadline.insert((deadline, id));
         Ok(())
     }
 
     fn remove(&mut self, id: u64) {
-        if let Some(deadline) = self.deadlines.remove(&id) {
-            self.by_deadline.remove(&(deadline, id));
+        let Some(awaited) = &mut self.0 else { return };
+        if let Some(deadline) = awaited.deadlines.remove(&id) {
+            awaited.by_deadline.remove(&(deadline, id));
         }
-        if self.deadlines.is_empty() {
-            *self = Self::default();
+        if awaited.deadlines.is_empty() {
+            self.0 = None;
         }
     }
 
     /// Whether `id` is awaited at `now`; then it is so no more.
     fn answer(&mut self, id: u64, now: Instant) -> bool {
-        let awaited = self.deadlines.get(&id).is_some_and(|deadline| *deadline > now);
+        let deadline = self.0.as_ref().and_then(|awaited| awaited.deadlines.get(&id));
+        let awaited = deadline.is_some_and(|deadline| *deadline > now);
         if awaited {
             self.remove(id);
         }
@@ -730,12 +765,12 @@ impl Acks {
     }
 
     fn earliest(&self) -> Option<Instant> {
-        self.by_deadline.first().map(|(deadline, _)| *deadline)
+        self.0.as_ref()?.by_deadline.first().map(|(deadline, _)| *deadline)
     }
 
     /// Forgets the ack that is due first.
     fn expire(&mut self) -> Option<u64> {
-        let (_, id) = *self.by_deadline.first()?;
+        let (_, id) = *self.0.as_ref()?.by_deadline.first()?;
         self.remove(id);
         Some(id)
     }

@@ -422,9 +422,9 @@ fn time_does_not_run_backwards() {
 #[test]
 fn an_idle_machine_is_small() {
     let world = World::joined(Config::default());
-    let Sockets { slots, outgoing, disconnected, left, .. } = &world.sockets;
-    assert!(size_of::<Sockets>() <= 320, "{}", size_of::<Sockets>());
-    assert!(size_of::<Slot>() <= 96, "{}", size_of::<Slot>());
-    assert_eq!((slots.capacity(), outgoing.rest.capacity(), disconnected.capacity(), left.capacity()), (1, 0, 0, 0));
-    assert!(world.sockets.partial.is_none());
+    let Sockets { slots, outgoing, leaving, partial, .. } = &world.sockets;
+    assert!(size_of::<Sockets>() <= 176, "{}", size_of::<Sockets>());
+    assert!(size_of::<Slot>() <= 48, "{}", size_of::<Slot>());
+    assert_eq!((slots.capacity(), outgoing.rest.capacity()), (1, 0));
+    assert!(leaving.is_none() && partial.is_none() && slots[0].acks.0.is_none());
 }

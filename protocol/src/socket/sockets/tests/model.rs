@@ -119,8 +119,8 @@ impl World {
         self.sockets.handle_close(CloseReason::PingTimeout);
         self.close();
         self.pump(None)?;
-        let Sockets { slots, partial, left, .. } = &self.sockets;
-        prop_assert!(self.sockets.is_empty() && slots.is_empty() && partial.is_none() && left.is_empty());
+        let Sockets { slots, partial, leaving, .. } = &self.sockets;
+        prop_assert!(self.sockets.is_empty() && slots.is_empty() && partial.is_none() && leaving.is_none());
         prop_assert_eq!(self.told, self.all.len(), "every socket is told to be gone, once");
         Ok(())
     }
