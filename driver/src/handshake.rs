@@ -7,40 +7,39 @@ use http::request::Parts;
 /// The request that a session began with, and when it came.
 #[derive(Clone)]
 pub struct Handshake {
-    url: Box<str>,
-    /// Names and values one after another, each ended by a line feed, which cannot occur in them: one allocation
-    /// instead of a table, since it is kept as long as the session lives.
-    headers: Box<[u8]>,
+    /// The URL, then the headers' names and values one after another, each ended by a line feed, which cannot occur in
+    /// them: one allocation instead of a table, since it is kept as long as the session lives.
+    text: Box<[u8]>,
+    url_length: usize,
     address: Option<SocketAddr>,
     time: SystemTime,
 }
 
 impl Handshake {
     pub(crate) fn new(head: &Parts, address: Option<SocketAddr>) -> Self {
-        let size = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2).sum();
-        let mut headers = Vec::with_capacity(size);
+        let url = head.uri.path_and_query().map_or("", |url| url.as_str());
+        let size = head.headers.iter().map(|(name, value)| name.as_str().len() + value.len() + 2).sum::<usize>();
+        let mut text = Vec::with_capacity(url.len() + 1 + size);
+        let mut line = |bytes| {
+            text.extend_from_slice(bytes);
+            text.push(b'\n');
+        };
+        line(url.as_bytes());
         for (name, value) in &head.headers {
-            headers.extend_from_slice(name.as_str().as_bytes());
-            headers.push(b'\n');
-            headers.extend_from_slice(value.as_bytes());
-            headers.push(b'\n');
+            line(name.as_str().as_bytes());
+            line(value.as_bytes());
         }
-        Self {
-            url: head.uri.path_and_query().map_or("", |url| url.as_str()).into(),
-            headers: headers.into(),
-            address,
-            time: SystemTime::now(),
-        }
+        Self { text: text.into(), url_length: url.len(), address, time: SystemTime::now() }
     }
 
     /// Path and query.
     pub fn url(&self) -> &str {
-        &self.url
+        self.text.get(..self.url_length).and_then(|url| str::from_utf8(url).ok()).unwrap_or_default()
     }
 
     /// The query string, without the question mark.
     pub fn query(&self) -> &str {
-        self.url.split_once('?').map_or("", |(_, query)| query)
+        self.url().split_once('?').map_or("", |(_, query)| query)
     }
 
     /// The first value of a header, if it is text; the name in any case.
@@ -50,7 +49,8 @@ impl Handshake {
 
     /// All headers: names in lower case, and values.
     pub fn headers(&self) -> impl Iterator<Item = (&str, &[u8])> {
-        let mut lines = self.headers.split(|&byte| byte == b'\n');
+        let headers = self.text.get(self.url_length + 1..).unwrap_or_default();
+        let mut lines = headers.split(|&byte| byte == b'\n');
         core::iter::from_fn(move || {
             let name = str::from_utf8(lines.next()?).ok().filter(|name| !name.is_empty())?;
             Some((name, lines.next()?))
@@ -87,6 +87,7 @@ mod tests {
             .header("Origin", "http://a.com");
         let (head, ()) = request.body(()).unwrap().into_parts();
         let handshake = Handshake::new(&head, None);
+        assert_eq!(handshake.url(), "/socket.io/?EIO=4&room=a");
         assert_eq!(handshake.query(), "EIO=4&room=a");
         assert_eq!(handshake.header("cookie"), Some("a=b"));
         assert_eq!(handshake.header("x-empty"), Some(""));
