@@ -8,6 +8,7 @@ use bytes::Bytes;
 use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
+use pin_project_lite::pin_project;
 use socketio_driver::{HyperStream, Listener, Runtime, Sleep, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
@@ -33,7 +34,7 @@ impl Runtime for Tokio {
     }
 
     fn sleep(&self, duration: Duration) -> TokioSleep {
-        TokioSleep(Box::pin(tokio::time::sleep(duration)))
+        TokioSleep { sleep: tokio::time::sleep(duration) }
     }
 
     fn downcast(upgraded: Upgraded) -> Result<(TokioStream, Bytes), Upgraded> {
@@ -54,21 +55,26 @@ impl Runtime for Tokio {
 /// As good as never, and no more than a clock can add.
 const FAR: Duration = Duration::from_secs(30 * 365 * 24 * 60 * 60);
 
-/// A timer of tokio.
-#[derive(Debug)]
-pub struct TokioSleep(Pin<Box<tokio::time::Sleep>>);
+pin_project! {
+    /// A timer of tokio.
+    #[derive(Debug)]
+    pub struct TokioSleep {
+        #[pin]
+        sleep: tokio::time::Sleep,
+    }
+}
 
 impl Future for TokioSleep {
     type Output = ();
 
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        self.0.as_mut().poll(cx)
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.project().sleep.poll(cx)
     }
 }
 
 impl Sleep for TokioSleep {
-    fn reset(mut self: Pin<&mut Self>, duration: Duration) {
-        self.0.as_mut().reset(Instant::now() + duration.min(FAR));
+    fn reset(self: Pin<&mut Self>, duration: Duration) {
+        self.project().sleep.reset(Instant::now() + duration.min(FAR));
     }
 }
 
