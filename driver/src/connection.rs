@@ -75,6 +75,8 @@ struct Dispatch {
     work: Option<Box<FuturesUnordered<Work>>>,
     /// Some of it was not polled yet, and wakes nobody.
     has_new_work: bool,
+    /// More is held or waits than when it was last checked against the limits.
+    has_grown: bool,
     /// Decisions for the machine, which cannot be told while an event borrows it.
     verdicts: Vec<Verdict>,
 }
@@ -170,6 +172,7 @@ impl Sockets {
                 next_serial: 0,
                 work: None,
                 has_new_work: false,
+                has_grown: false,
                 verdicts: Vec::new(),
             },
         }
@@ -194,6 +197,7 @@ impl Sockets {
                 Next::Wait(_) => {}
             }
         }
+        self.dispatch.has_grown = false;
         if self.dispatch.is_full() {
             turn.pause();
         }
@@ -245,7 +249,7 @@ impl Connection for Sockets {
             Next::Wait(_) => {}
         }
         // Its deadlines are asked for in `poll`, which follows.
-        if self.machine.has_news() || !self.dispatch.verdicts.is_empty() || self.dispatch.is_full() {
+        if self.machine.has_news() || !self.dispatch.verdicts.is_empty() || self.dispatch.has_grown {
             self.advance(turn);
         }
     }
@@ -407,6 +411,7 @@ impl Dispatch {
             // What is no JSON closes the connection, and is not worth holding.
             if let Ok(args) = payload.into_raw() {
                 local.hold(Held { event: event.into(), args, ack }, max_payload);
+                self.has_grown = true;
             }
         } else if let Some(handler) = handler {
             let mut context = EventContext { socket: &local.socket, event: &event, payload: Some(payload), ack };
@@ -455,7 +460,7 @@ impl Dispatch {
     fn wait(&mut self, serial: u32, future: WorkFuture) {
         self.shared.handlers.fetch_add(1, Ordering::Relaxed);
         self.work.get_or_insert_default().push(Work { serial, future });
-        self.has_new_work = true;
+        (self.has_new_work, self.has_grown) = (true, true);
     }
 
     /// Polls what waits.

@@ -128,63 +128,71 @@ struct Typed<H, P> {
 }
 
 impl<H: Handler<P>, P: 'static> Typed<H, P> {
-    /// What is kept for the handler.
-    fn kept<'s>(&self, slots: &'s mut Slots) -> Option<&'s mut Option<Slot<H::Future>>> {
+    /// The slot that is kept for the handler, made anew where there is none.
+    fn slot<'s>(&self, slots: &'s mut Slots) -> &'s mut Option<Slot<H::Future>> {
         let key = core::ptr::from_ref(self).addr();
-        slots.0.iter_mut().find(|(known, _)| *known == key)?.1.downcast_mut()
+        let is_kept = |(known, slot): &(usize, Box<dyn Any>)| *known == key && slot.is::<Option<Slot<H::Future>>>();
+        let at = slots.0.iter().position(is_kept).unwrap_or_else(|| {
+            // It is the first call on this thread, or an earlier handler was at the same address.
+            slots.0.retain(|(known, _)| *known != key);
+            slots.0.truncate(Slots::MAX - 1);
+            slots.0.insert(0, (key, Box::new(None::<Slot<H::Future>>)));
+            0
+        });
+        slots.0[at].1.downcast_mut().expect("the slot was found by its type")
     }
 
-    fn keep(&self, slot: Slot<H::Future>, slots: &mut Slots) {
-        if let Some(kept) = self.kept(slots) {
-            *kept = Some(slot);
-            return;
+    /// Calls the handler and polls it once.
+    fn begin(
+        &self,
+        context: &mut EventContext<'_, '_>,
+        slot: &mut Slot<H::Future>,
+    ) -> Poll<Result<Outcome, HandlerError>> {
+        match self.handler.call(context) {
+            Ok(future) => {
+                slot.set(Some(future));
+                // Whoever waits is polled again at once, with a waker of its own.
+                poll_slot(slot, &mut Context::from_waker(Waker::noop())).map(Ok)
+            }
+            Err(refused) => Poll::Ready(Err(refused)),
         }
-        // It is the first call on this thread, or an earlier handler was at the same address.
-        let key = core::ptr::from_ref(self).addr();
-        slots.0.retain(|(known, _)| *known != key);
-        slots.0.truncate(Slots::MAX - 1);
-        slots.0.insert(0, (key, Box::new(Some(slot))));
     }
 }
 
 impl<H: Handler<P>, P: 'static> Start for Typed<H, P> {
     fn start(&self, context: &mut EventContext<'_, '_>, slots: &mut Slots) -> Started {
-        let future = match catch_unwind(AssertUnwindSafe(|| self.handler.call(context))) {
-            Ok(Ok(future)) => future,
-            Ok(Err(error)) => return Started::Refused(error),
-            Err(panic) => return Started::Finished(Err(panic)),
-        };
-        let mut slot = match self.kept(slots).and_then(Option::take) {
-            Some(mut slot) => {
-                slot.set(Some(future));
-                slot
+        let kept = self.slot(slots);
+        let slot = kept.get_or_insert_with(|| Box::pin(None));
+        match catch_unwind(AssertUnwindSafe(|| self.begin(context, slot))) {
+            Ok(Poll::Ready(Ok(outcome))) => Started::Finished(Ok(outcome)),
+            Ok(Poll::Ready(Err(refused))) => Started::Refused(refused),
+            Ok(Poll::Pending) => {
+                let mut slot = kept.take();
+                Started::Waiting(Box::pin(core::future::poll_fn(move |cx| {
+                    let polled = catch_unwind(AssertUnwindSafe(|| match &mut slot {
+                        Some(slot) => poll_slot(slot, cx),
+                        None => Poll::Ready(Ok(())),
+                    }));
+                    match polled {
+                        Ok(polled) => polled.map(Ok),
+                        Err(panic) => Poll::Ready(Err(panic)),
+                    }
+                })))
             }
-            None => Box::pin(Some(future)),
-        };
-        // Whoever waits is polled again at once, with a waker of its own.
-        match poll_slot(&mut slot, &mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(finished) => {
-                self.keep(slot, slots);
-                Started::Finished(finished)
+            Err(panic) => {
+                *kept = None;
+                Started::Finished(Err(panic))
             }
-            Poll::Pending => Started::Waiting(Box::pin(core::future::poll_fn(move |cx| poll_slot(&mut slot, cx)))),
         }
     }
 }
 
-/// Polls a handler, catches its panic, and empties its slot at the end.
-fn poll_slot<Fut: Future<Output: IntoOutcome>>(slot: &mut Slot<Fut>, cx: &mut Context<'_>) -> Poll<Finished> {
-    let polled = catch_unwind(AssertUnwindSafe(|| match slot.as_mut().as_pin_mut() {
-        Some(future) => future.poll(cx).map(IntoOutcome::into_outcome),
-        None => Poll::Ready(Ok(())),
-    }));
-    let finished = match polled {
-        Ok(Poll::Pending) => return Poll::Pending,
-        Ok(Poll::Ready(outcome)) => Ok(outcome),
-        Err(panic) => Err(panic),
-    };
+/// Polls a handler, and empties its slot at the end.
+fn poll_slot<Fut: Future<Output: IntoOutcome>>(slot: &mut Slot<Fut>, cx: &mut Context<'_>) -> Poll<Outcome> {
+    let Some(future) = slot.as_mut().as_pin_mut() else { return Poll::Ready(Ok(())) };
+    let outcome = core::task::ready!(future.poll(cx)).into_outcome();
     slot.set(None);
-    Poll::Ready(finished)
+    Poll::Ready(outcome)
 }
 
 /// Handlers by event name, sorted by the names' lengths first: most comparisons end there.

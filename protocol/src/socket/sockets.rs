@@ -423,8 +423,15 @@ impl Sockets {
     }
 
     /// What the last event and the time that has passed lead to.
+    #[inline]
     fn tick(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        if self.malformed || self.partial.is_some() || self.connect_deadline.is_some() {
+            self.look();
+        }
+    }
+
+    fn look(&mut self) {
         // Its payload was lent to the last event.
         self.partial.take_if(|partial| partial.missing == 0);
         let passed = |deadline: Instant| deadline <= self.now;
@@ -506,7 +513,7 @@ impl Sockets {
 
     /// An event or an ack: says what is to be delivered at once.
     fn handle_packet(&mut self, text: &str, header: &Header<'_>) -> Option<Subject> {
-        let socket = self.find(header.namespace).filter(|key| self.socket(*key).is_some());
+        let socket = self.joined(header.namespace);
         if socket.is_none() && !self.has_left(header.namespace) {
             self.close(CloseReason::ForcedClose);
             return None;
@@ -584,7 +591,7 @@ impl Sockets {
         let mut sockets: Vec<_> = (0..)
             .zip(&self.slots)
             .filter_map(|(index, slot)| match slot.state {
-                State::Joined(order) => Some((order, SocketKey { index, generation: slot.generation })),
+                State::Joined(order) => Some((order, slot.key(index))),
                 _ => None,
             })
             .collect();
@@ -594,8 +601,14 @@ impl Sockets {
 
     /// Who occupies a namespace, joined or not.
     fn find(&self, namespace: &str) -> Option<SocketKey> {
-        let index = self.slots.iter().position(|slot| slot.state != State::Free && *slot.namespace == *namespace)?;
-        Some(SocketKey { index: number(index), generation: self.slots.get(index)?.generation })
+        let is_it = |slot: &Slot| slot.state != State::Free && is_same(&slot.namespace, namespace);
+        (0..).zip(&self.slots).find(|(_, slot)| is_it(slot)).map(|(index, slot)| slot.key(index))
+    }
+
+    /// The socket in a namespace.
+    fn joined(&self, namespace: &str) -> Option<SocketKey> {
+        let is_it = |slot: &Slot| matches!(slot.state, State::Joined(_)) && is_same(&slot.namespace, namespace);
+        (0..).zip(&self.slots).find(|(_, slot)| is_it(slot)).map(|(index, slot)| slot.key(index))
     }
 
     fn has_left(&self, namespace: &str) -> bool {
@@ -625,9 +638,7 @@ impl Sockets {
 
     /// The socket that awaits the next answer, and when it is due.
     fn next_ack(&self) -> Option<(Instant, SocketKey)> {
-        let due = |(index, slot): (u32, &Slot)| {
-            Some((slot.acks.earliest()?, SocketKey { index, generation: slot.generation }))
-        };
+        let due = |(index, slot): (u32, &Slot)| Some((slot.acks.earliest()?, slot.key(index)));
         (0..).zip(&self.slots).filter_map(due).min_by_key(|(deadline, _)| *deadline)
     }
 
@@ -716,6 +727,10 @@ enum State {
 }
 
 impl Slot {
+    fn key(&self, index: u32) -> SocketKey {
+        SocketKey { index, generation: self.generation }
+    }
+
     fn is_joined(&self, generation: u32) -> bool {
         self.generation == generation && matches!(self.state, State::Joined(_))
     }
@@ -802,6 +817,11 @@ impl Outgoing {
     fn is_empty(&self) -> bool {
         self.first.is_none()
     }
+}
+
+/// Whether two namespaces are the same; `/` is the only one of one byte, and the most frequent.
+fn is_same(a: &str, b: &str) -> bool {
+    a.len() == b.len() && (a.len() == 1 || a == b)
 }
 
 /// Slots are at most [`Config::max_namespaces`], which does not exceed what memory holds.
