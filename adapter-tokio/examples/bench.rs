@@ -14,6 +14,9 @@ struct Options {
     /// Type of the arguments.
     #[arg(long, value_enum, default_value_t)]
     args: Args,
+    /// Namespaces `/1`, `/2` ... beside `/`, with the same handlers.
+    #[arg(long, default_value_t = 0)]
+    namespaces: usize,
 }
 
 #[derive(Copy, Clone, Default, ValueEnum)]
@@ -26,22 +29,25 @@ enum Args {
 fn main() -> std::io::Result<()> {
     let options = Options::parse();
     let server = options.common.server().build();
-    match options.args {
-        Args::Text => declare::<String>(&server),
-        Args::Binary => declare::<Binary>(&server),
+    let names = (1..=options.namespaces).map(|number| format!("/{number}"));
+    for name in names.chain(["/".to_owned()]) {
+        match options.args {
+            Args::Text => declare::<String>(&server, &name),
+            Args::Binary => declare::<Binary>(&server, &name),
+        }
     }
     options.common.run(&server)
 }
 
-fn declare<T: Serialize + DeserializeOwned + Send + 'static>(server: &Server) {
-    let root = server.of("/");
-    root.on("echo", async |socket: Socket, (value,): (T,)| socket.emit("echo", (value,)));
-    root.on("ack", async |(value,): (T,), ack: Ack| ack.send((value,)));
-    root.on("join", async |socket: Socket, (room,): (String,), ack: Ack| {
+fn declare<T: Serialize + DeserializeOwned + Send + 'static>(server: &Server, name: &str) {
+    let namespace = server.of(name);
+    namespace.on("echo", async |socket: Socket, (value,): (T,)| socket.emit("echo", (value,)));
+    namespace.on("ack", async |(value,): (T,), ack: Ack| ack.send((value,)));
+    namespace.on("join", async |socket: Socket, (room,): (String,), ack: Ack| {
         socket.join(&room);
         ack.send("ok")
     });
-    root.on("broadcast", async |socket: Socket, (value,): (T,)| {
+    namespace.on("broadcast", async |socket: Socket, (value,): (T,)| {
         socket.namespace().to("room1").emit("broadcast", (value,))
     });
 }

@@ -14,8 +14,6 @@ use std::sync::OnceLock;
 
 use fd_lock::RwLock;
 
-pub mod load;
-
 /// The oldest major version of Node.js whose test runner has what is used here.
 const NODE: u32 = 20;
 /// How long the tests of one file may take together, in milliseconds.
