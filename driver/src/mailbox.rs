@@ -138,18 +138,25 @@ impl<M> Mailbox<M> {
         Arc::as_ptr(&self.0).addr()
     }
 
+    fn has_mail(&self) -> bool {
+        self.0.has_mail.load(Ordering::Acquire)
+    }
+
     /// Whether a packet that costs so much may pass the mailbox by. To be asked by the session's task, which counts it then.
     pub(crate) fn lets_pass(&self, cost: usize) -> bool {
         let waiting = self.0.queued.load(Ordering::Relaxed);
-        let passes = !self.0.has_mail.load(Ordering::Acquire) && (waiting == 0 || waiting + cost <= self.0.max_queued);
+        let passes = !self.has_mail() && (waiting == 0 || waiting + cost <= self.0.max_queued);
         if passes {
             self.publish(waiting + cost);
         }
         passes
     }
 
-    /// Swaps the mail out into `into`, which is empty, and keeps wake-ups off until [`Mailbox::sleep`].
+    /// Swaps the mail out into `into`, which is empty. If there is some, wake-ups are off until [`Mailbox::sleep`].
     pub(crate) fn take(&self, into: &mut Vec<Mail<M>>) {
+        if !self.has_mail() {
+            return;
+        }
         let mut state = lock(&self.0.state);
         state.waker = None;
         state.queued = 0;
@@ -181,7 +188,10 @@ impl<M> Mailbox<M> {
         if !state.mail.is_empty() {
             return false;
         }
-        state.waker = Some(waker.clone());
+        match &mut state.waker {
+            Some(armed) => armed.clone_from(waker),
+            none => *none = Some(waker.clone()),
+        }
         true
     }
 

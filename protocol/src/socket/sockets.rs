@@ -383,10 +383,16 @@ impl Sockets {
         if let Some((socket, reason)) = self.take_disconnected() {
             return Next::Event(Event::Disconnect { socket, reason });
         }
-        if let Some((socket, id)) = self.expire_ack() {
+        let ack = self.next_ack();
+        if let Some((deadline, socket)) = ack
+            && deadline <= self.now
+            && let Some(id) = self.socket_mut(socket).and_then(|slot| slot.acks.expire())
+        {
             return Next::Event(Event::AckTimeout { socket, id });
         }
-        Next::Wait(self.deadline())
+        let partial = self.partial.as_deref().filter(|partial| partial.missing > 0).map(|partial| partial.deadline);
+        let ack = ack.map(|(deadline, _)| deadline);
+        Next::Wait([self.connect_deadline, partial, ack].into_iter().flatten().min())
     }
 
     /// Takes a message and says what arrived with it; [`Sockets::event`] makes the event.
@@ -641,18 +647,6 @@ impl Sockets {
         let due = |(index, slot): (u32, &Slot)| Some((slot.acks.earliest()?, slot.key(index)));
         (0..).zip(&self.slots).filter_map(due).min_by_key(|(deadline, _)| *deadline)
     }
-
-    fn expire_ack(&mut self) -> Option<(SocketKey, u64)> {
-        let (_, socket) = self.next_ack().filter(|(deadline, _)| *deadline <= self.now)?;
-        let id = self.socket_mut(socket)?.acks.expire()?;
-        Some((socket, id))
-    }
-
-    fn deadline(&self) -> Option<Instant> {
-        let partial = self.partial.as_deref().filter(|partial| partial.missing > 0).map(|partial| partial.deadline);
-        let ack = self.next_ack().map(|(deadline, _)| deadline);
-        [self.connect_deadline, partial, ack].into_iter().flatten().min()
-    }
 }
 
 /// What a message brought, before it is made an event that borrows the machine.
@@ -807,6 +801,7 @@ impl Outgoing {
     }
 
     fn pop(&mut self) -> Option<Packet> {
+        self.first.as_ref()?;
         let next = self.rest.pop_front();
         if next.is_none() {
             self.rest = VecDeque::new();

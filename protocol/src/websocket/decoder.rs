@@ -119,7 +119,7 @@ impl Decoder {
         first: u8,
         input: &mut Input<'b>,
     ) -> Option<Result<Incoming<'b>, CloseCode>> {
-        if self.closed || self.gathering.is_some() || self.carry.bytes.capacity() > 0 {
+        if self.closed || self.gathering.is_some() || self.carry.is_used() {
             return None;
         }
         let Ok(Parsed::Whole(Header { fin: true, opcode: Some(opcode), key, len, end })) = self.parse(input.bytes())
@@ -180,7 +180,7 @@ impl Decoder {
     /// room ends where the frame ends and grows with what has arrived, never with what was declared.
     pub fn read_target(&mut self) -> Option<&mut [u8]> {
         self.release();
-        if self.closed {
+        if self.closed || self.carry.is_empty() {
             return None;
         }
         let Ok(Parsed::Whole(header)) = self.parse(self.carry.data()) else { return None };
@@ -201,6 +201,9 @@ impl Decoder {
         self.release();
         if self.closed {
             self.discard(input);
+            return Ok(None);
+        }
+        if input.is_empty() && self.carry.is_empty() {
             return Ok(None);
         }
         while let Some((header, mut place)) = self.frame(input)? {
@@ -350,7 +353,7 @@ impl Decoder {
 
     /// Frees what the last message was lent from.
     fn release(&mut self) {
-        if self.carry.is_empty() {
+        if self.carry.is_empty() && self.carry.is_used() {
             self.carry = Carry::default();
         }
         if self.gathering.as_ref().is_some_and(|gathering| gathering.complete) {
@@ -478,6 +481,11 @@ impl Carry {
         self.start == self.end
     }
 
+    /// Whether there is, or was, something in it: its buffer may have been taken.
+    fn is_used(&self) -> bool {
+        self.end > 0 || self.bytes.capacity() > 0
+    }
+
     /// Takes a whole frame from the front and gives the range of its payload.
     fn consume(&mut self, header: &Header) -> Range<usize> {
         let payload = self.start + header.len;
@@ -509,7 +517,8 @@ impl Carry {
         self.bytes.truncate(self.end);
         let (wanted, capacity) = (self.bytes.len().saturating_add(bytes.len()), self.bytes.capacity());
         if wanted > capacity {
-            let doubled = capacity.saturating_mul(2).max(Self::FIRST_CAPACITY);
+            // Twice what has arrived, so that the rest of a frame of which half is there needs no other buffer.
+            let doubled = capacity.max(wanted).saturating_mul(2).max(Self::FIRST_CAPACITY);
             self.bytes.reserve_exact(doubled.min(limit).max(wanted) - self.bytes.len());
         }
         self.bytes.extend_from_slice(bytes);
