@@ -3,11 +3,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::{fmt, mem};
 
+use bytes::Bytes;
 use memchr::memchr;
 use serde::Serialize;
 
 use super::de::EventName;
-use super::{de, ser};
+use super::{Payload, de, ser};
 use crate::engine::{Packet, PacketType as Engine};
 use crate::websocket::{Frame, FrameBuilder, Opcode};
 
@@ -98,6 +99,16 @@ impl<'a> Header<'a> {
             PacketType::ConnectError => true,
         };
         if fits { Ok(Self { kind, attachments, namespace, id, payload, event }) } else { Err(PacketError::Payload) }
+    }
+
+    /// The payload, to be decoded, with the attachments that followed: for those who have no
+    /// [`Sockets`](super::Sockets).
+    pub fn into_payload(self, attachments: Vec<Bytes>) -> Payload<'a> {
+        match self.kind {
+            PacketType::Event | PacketType::BinaryEvent => Payload::of_parts(self.payload, self.event, attachments),
+            PacketType::Ack | PacketType::BinaryAck => Payload::of_raw(self.payload, attachments),
+            PacketType::Connect | PacketType::Disconnect | PacketType::ConnectError => Payload::auth(self.payload),
+        }
     }
 }
 

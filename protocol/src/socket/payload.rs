@@ -80,6 +80,17 @@ impl<'a> Payload<'a> {
         Self { json, kind: Kind::Auth, name: None, attachments: None, malformed: Some(malformed) }
     }
 
+    /// The list of an event that is judged by nobody else.
+    pub(super) fn of_parts(json: &'a str, name: Option<EventName<'a>>, attachments: Vec<Bytes>) -> Self {
+        Self {
+            json,
+            kind: Kind::Event,
+            name,
+            attachments: Attachments { stored: attachments, last: None }.boxed(),
+            malformed: None,
+        }
+    }
+
     /// A list that was kept, without a name.
     pub(super) fn of_raw(json: &'a str, attachments: Vec<Bytes>) -> Self {
         Self {
