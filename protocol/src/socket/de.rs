@@ -2,6 +2,7 @@
 //! placeholder stands for an attachment.
 
 use alloc::borrow::Cow;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,46 +16,65 @@ use serde::forward_to_deserialize_any;
 use serde_json::Error;
 
 use super::placeholder::{Mark, Placeholders};
-use super::raw;
+use super::{raw, text};
 
-/// The first element of an event's list.
+/// Where an event's name stands in the list that it is the first element of.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub(super) struct EventName<'a> {
-    /// The token: a string with its quotes, or a number.
-    token: &'a str,
-    /// Where the token ends.
+pub(super) struct EventName {
+    /// Where the name ends, quotes included.
     end: usize,
-    /// Whether the token is a string without escapes, and so surely JSON.
+    /// Whether it follows the bracket as a string without escapes, and so surely is JSON.
     plain: bool,
 }
 
-impl<'a> EventName<'a> {
+impl EventName {
     /// The name as it is meant; what cannot be unescaped (half of a surrogate pair) stays as it was written.
-    pub(super) fn unescape(&self) -> Cow<'a, str> {
-        let Some(text) = self.token.strip_prefix('"').and_then(|token| token.strip_suffix('"')) else {
-            return Cow::Borrowed(self.token);
-        };
-        if self.plain {
-            return Cow::Borrowed(text);
+    #[inline]
+    pub(super) fn unescape(self, json: &str) -> Cow<'_, str> {
+        match json.get(2..self.end.wrapping_sub(1)) {
+            Some(name) if self.plain => Cow::Borrowed(name),
+            _ => self.unescape_token(json),
         }
-        serde_json::from_str::<String>(self.token).map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    #[cold]
+    fn unescape_token(self, json: &str) -> Cow<'_, str> {
+        let token = self.token(json);
+        let Some(text) = token.strip_prefix('"').and_then(|token| token.strip_suffix('"')) else {
+            return Cow::Borrowed(token);
+        };
+        serde_json::from_str::<String>(token).map_or(Cow::Borrowed(text), Cow::Owned)
+    }
+
+    /// A string with its quotes, or a number.
+    fn token(self, json: &str) -> &str {
+        json.get(1..self.end).unwrap_or_default().trim_start_matches(WHITESPACE)
     }
 }
 
 /// Finds the name in the list of an event. `None` if there is no list, or its first element is neither string nor number.
-pub(super) fn event_name(json: &str) -> Option<EventName<'_>> {
-    let bytes = json.as_bytes();
-    let mut start = 1;
-    while *bytes.first()? == b'[' && is_whitespace(*bytes.get(start)?) {
-        start += 1;
+#[inline]
+pub(super) fn event_name(json: &str) -> Option<EventName> {
+    if let Some(name) = json.as_bytes().strip_prefix(b"[\"") {
+        let len = text::plain_prefix(name);
+        if name.get(len) == Some(&b'"') {
+            return Some(EventName { end: len + 3, plain: true });
+        }
     }
-    let token = json.strip_prefix('[')?.get(start - 1..)?;
-    let (len, plain) = match token.as_bytes().first()? {
-        b'"' => string(token.as_bytes())?,
-        b'-' | b'0'..=b'9' => (token.bytes().take_while(|byte| NUMBER.contains(byte)).count(), false),
+    unusual_name(json)
+}
+
+#[cold]
+fn unusual_name(json: &str) -> Option<EventName> {
+    let list = json.as_bytes().strip_prefix(b"[")?;
+    let start = list.iter().take_while(|byte| is_whitespace(**byte)).count();
+    let token = list.get(start..)?;
+    let len = match token.first()? {
+        b'"' => string(token)?.0,
+        b'-' | b'0'..=b'9' => token.iter().take_while(|byte| NUMBER.contains(byte)).count(),
         _ => return None,
     };
-    Some(EventName { token: token.get(..len)?, end: start + len, plain })
+    Some(EventName { end: 1 + start + len, plain: false })
 }
 
 /// Whether a text is one JSON value, however deep, and nothing else.
@@ -76,27 +96,22 @@ const NUMBER: &[u8] = b"0123456789+-.eE";
 pub(super) fn string(bytes: &[u8]) -> Option<(usize, bool)> {
     let mut len = 1;
     let mut plain = true;
-    // Most are names and keys, too short for memchr to pay off.
     loop {
+        len += text::plain_prefix(bytes.get(len..)?);
         match bytes.get(len)? {
             b'"' => return Some((len + 1, plain)),
-            b'\\' => {
-                plain = false;
-                len += 2;
-            }
-            byte => {
-                plain &= *byte >= b' ';
-                len += 1;
-            }
+            b'\\' => len += 2,
+            _ => len += 1,
         }
+        plain = false;
     }
 }
 
 /// What a payload's text is.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// A list whose first element is the event's name.
-    Event,
+    /// A list whose first element is the event's name; `None` if there is no such element.
+    Event(Option<EventName>),
     /// A list of arguments.
     Ack,
     /// A single object, or nothing.
@@ -107,46 +122,53 @@ pub(super) enum Kind {
 pub(super) struct Reader<'de> {
     text: &'de str,
     at: usize,
-    kind: Kind,
+    /// Whether the arguments are a list.
+    list: bool,
     /// Whether an argument was read, or an event's name.
     started: bool,
-    placeholders: Placeholders<'de>,
+    /// `None` if there are no attachments, or none is used.
+    placeholders: Option<Box<Placeholders<'de>>>,
 }
 
 impl<'de> Reader<'de> {
-    /// A reader in front of the first argument.
+    /// A reader in front of everything; [`Reader::start`] comes first.
+    pub(super) fn new(text: &'de str, kind: Kind, placeholders: Option<Box<Placeholders<'de>>>) -> Self {
+        Self { text, at: 0, list: kind != Kind::Auth, started: false, placeholders }
+    }
+
+    /// Goes to the first argument.
     ///
     /// # Errors
     ///
     /// The text is not what `kind` says.
-    pub(super) fn new(
-        text: &'de str,
-        kind: Kind,
-        name: Option<EventName<'de>>,
-        placeholders: Placeholders<'de>,
-    ) -> Result<Self, Error> {
-        let mut reader = Self { text, at: 0, kind, started: false, placeholders };
+    #[inline]
+    pub(super) fn start(&mut self, kind: Kind) -> Result<(), Error> {
         match kind {
-            Kind::Event => {
-                let name = name.ok_or_else(|| Error::custom("no event name"))?;
+            Kind::Event(Some(name)) => {
                 if !name.plain {
-                    serde_json::from_str::<IgnoredAny>(name.token)?;
+                    serde_json::from_str::<IgnoredAny>(name.token(self.text))?;
                 }
-                reader.at = name.end;
-                reader.started = true;
+                self.at = name.end;
+                self.started = true;
+                Ok(())
             }
-            Kind::Ack => reader.expect(b'[')?,
-            Kind::Auth => {}
+            Kind::Event(None) => Err(Error::custom("no event name")),
+            Kind::Ack => self.expect(b'['),
+            Kind::Auth => Ok(()),
         }
-        Ok(reader)
     }
 
     /// Checks what is left to be arguments, and the list to end.
-    pub(super) fn finish(mut self) -> Result<(), Error> {
+    #[inline]
+    pub(super) fn finish(&mut self) -> Result<(), Error> {
+        if self.list && self.rest() == "]" { Ok(()) } else { self.finish_slowly() }
+    }
+
+    fn finish_slowly(&mut self) -> Result<(), Error> {
         while self.next()? {
             self.plain(|json| json.deserialize_ignored_any(IgnoredAny))?;
         }
-        if self.kind != Kind::Auth {
+        if self.list {
             self.expect(b']')?;
         }
         if self.peek().is_none() { Ok(()) } else { Err(Error::custom("trailing characters")) }
@@ -155,19 +177,21 @@ impl<'de> Reader<'de> {
     /// The text of the arguments that are left, without brackets and whitespace around it.
     fn list(&self) -> &'de str {
         let list = self.rest().trim_matches(WHITESPACE);
-        let list = if self.kind == Kind::Auth { list } else { list.strip_suffix(']').unwrap_or(list) };
+        let list = if self.list { list.strip_suffix(']').unwrap_or(list) } else { list };
         list.strip_prefix(',').filter(|_| self.started).unwrap_or(list).trim_matches(WHITESPACE)
     }
 
     /// Goes to the next argument; false if there is none.
     fn next(&mut self) -> Result<bool, Error> {
         let first = !core::mem::replace(&mut self.started, true);
-        match (self.kind, self.peek()) {
-            (Kind::Auth, next) => Ok(first && next.is_some()),
-            (_, Some(b']')) => Ok(false),
-            _ if first => Ok(true),
-            _ => self.expect(b',').map(|()| true),
+        match self.peek() {
+            Some(b',') if self.list && !first => self.at += 1,
+            Some(b']') if self.list => return Ok(false),
+            next if !self.list => return Ok(first && next.is_some()),
+            _ if first => {}
+            _ => self.expect(b',')?,
         }
+        Ok(true)
     }
 
     /// Goes to the first argument. Where a CONNECT has no credentials, an empty object stands for them.
@@ -175,7 +199,7 @@ impl<'de> Reader<'de> {
         if self.next()? {
             return Ok(());
         }
-        if self.kind != Kind::Auth {
+        if self.list {
             return Err(Error::invalid_length(0, &"an argument"));
         }
         self.text = "{}";
@@ -307,7 +331,8 @@ impl<'de> SeqAccess<'de> for RawParts<'_, 'de> {
         let Some(attachment) = part.checked_sub(1) else {
             return seed.deserialize(BorrowedStrDeserializer::new(self.reader.list())).map(Some);
         };
-        self.reader.placeholders.take(attachment).map(|bytes| seed.deserialize(Owned(bytes))).transpose()
+        let bytes = self.reader.placeholders.as_mut().and_then(|placeholders| placeholders.take(attachment));
+        bytes.map(|bytes| seed.deserialize(Owned(bytes))).transpose()
     }
 }
 
@@ -339,18 +364,28 @@ impl<'de> SeqAccess<'de> for List<'_, 'de> {
 impl<'de> Reader<'de> {
     /// Whether the next value is, or holds, a placeholder.
     fn mark(&mut self) -> Option<Mark> {
-        if self.placeholders.is_empty() {
+        self.placeholders.as_ref()?;
+        self.peek();
+        self.placeholders.as_ref()?.at(self.at)
+    }
+
+    /// Reads a string without escapes, if one follows at once: no one is faster where nothing else is to be done.
+    fn plain_string(&mut self) -> Option<&'de str> {
+        let text = self.text.get(self.at..)?.strip_prefix('"')?;
+        let (text, rest) = text.split_at_checked(text::plain_prefix(text.as_bytes()))?;
+        if !rest.starts_with('"') {
             return None;
         }
-        self.peek();
-        self.placeholders.at(self.at)
+        self.at += text.len() + 2;
+        Some(text)
     }
 
     /// Reads a placeholder as bytes; an array or object that holds some, value by value.
     fn swap<V: Visitor<'de>>(&mut self, mark: Mark, visitor: V) -> Result<V::Value, Error> {
-        if let Some(attachment) = mark.attachment {
+        if let Some(attachment) = mark.attachment() {
             self.at = mark.end;
-            return self.placeholders.visit(attachment, visitor);
+            let placeholders = self.placeholders.as_mut().ok_or_else(|| Error::custom("illegal attachment"))?;
+            return placeholders.visit(attachment, visitor);
         }
         let array = self.peek() == Some(b'[');
         self.at += 1;
@@ -394,9 +429,12 @@ macro_rules! swap_or_plain {
 macro_rules! text_or_plain {
     ($($method:ident),* $(,)?) => {
         $(fn $method<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Error> {
+            if let Some(text) = self.plain_string() {
+                return visitor.visit_borrowed_str(text);
+            }
             match self.mark() {
                 None => self.plain(|json| json.$method(visitor)),
-                Some(Mark { attachment: Some(_), .. }) => {
+                Some(mark) if mark.attachment().is_some() => {
                     Err(Error::invalid_type(Unexpected::Other("an attachment"), &visitor))
                 }
                 Some(mark) => self.swap(mark, visitor),
@@ -441,7 +479,7 @@ impl<'de> Deserializer<'de> for &mut Reader<'de> {
     ) -> Result<V::Value, Error> {
         match self.mark() {
             None => self.plain(|json| json.deserialize_enum(name, variants, visitor)),
-            Some(Mark { attachment: None, .. }) if self.peek() == Some(b'{') => {
+            Some(mark) if mark.attachment().is_none() && self.peek() == Some(b'{') => {
                 self.at += 1;
                 let value = visitor.visit_enum(Variant(self))?;
                 self.expect(b'}')?;

@@ -90,6 +90,7 @@ mod placeholder;
 mod raw;
 mod ser;
 mod sockets;
+mod text;
 
 pub use attachment::Binary;
 pub use packet::{

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use memchr::memchr;
 use serde::Serialize;
 
-use super::de::EventName;
+use super::de::{EventName, Kind};
 use super::{Payload, de, ser};
 use crate::engine::{Packet, PacketType as Engine};
 use crate::websocket::{Frame, FrameBuilder, Opcode};
@@ -46,7 +46,7 @@ pub struct Header<'a> {
     /// The payload: JSON that nobody has looked at, or nothing.
     pub payload: &'a str,
     /// The event's name, found while the payload's shape was checked.
-    pub(super) event: Option<EventName<'a>>,
+    pub(super) event: Option<EventName>,
 }
 
 /// Why a text message is no Socket.IO packet.
@@ -93,7 +93,9 @@ impl<'a> Header<'a> {
         let fits = match kind {
             PacketType::Connect => payload.is_empty() || payload.starts_with('{'),
             PacketType::Disconnect => payload.is_empty(),
-            PacketType::Event | PacketType::BinaryEvent => event.is_some_and(|name| !is_reserved(&name.unescape())),
+            PacketType::Event | PacketType::BinaryEvent => {
+                event.is_some_and(|name| !is_reserved(&name.unescape(payload)))
+            }
             PacketType::Ack | PacketType::BinaryAck => payload.starts_with('['),
             // Only servers send it: whoever reads it judges it.
             PacketType::ConnectError => true,
@@ -104,11 +106,12 @@ impl<'a> Header<'a> {
     /// The payload, to be decoded, with the attachments that followed: for those who have no
     /// [`Sockets`](super::Sockets).
     pub fn into_payload(self, attachments: Vec<Bytes>) -> Payload<'a> {
-        match self.kind {
-            PacketType::Event | PacketType::BinaryEvent => Payload::of_parts(self.payload, self.event, attachments),
-            PacketType::Ack | PacketType::BinaryAck => Payload::of_raw(self.payload, attachments),
-            PacketType::Connect | PacketType::Disconnect | PacketType::ConnectError => Payload::auth(self.payload),
-        }
+        let kind = match self.kind {
+            PacketType::Event | PacketType::BinaryEvent => Kind::Event(self.event),
+            PacketType::Ack | PacketType::BinaryAck => Kind::Ack,
+            PacketType::Connect | PacketType::Disconnect | PacketType::ConnectError => Kind::Auth,
+        };
+        Payload::of_parts(self.payload, kind, attachments)
     }
 }
 

@@ -10,7 +10,6 @@ use serde::de::Error as _;
 use super::RawArgs;
 use super::de::{self, AllArguments, Arguments, EventName, Kind, Reader};
 use super::placeholder::{Fault, Placeholders, scan};
-use crate::websocket;
 
 /// The arguments of an event or an ack, or the `auth` of a CONNECT: JSON that nobody has parsed yet, and attachments.
 ///
@@ -21,19 +20,10 @@ pub struct Payload<'a> {
     /// The JSON text: for events an array whose first element is the name, for acks an array, for auth an object or "".
     json: &'a str,
     kind: Kind,
-    /// Of an event.
-    name: Option<EventName<'a>>,
     /// Boxed, so that a payload without any is small.
-    attachments: Option<Box<Attachments<'a>>>,
+    attachments: Option<Box<Placeholders<'a>>>,
     /// Set when the text turned out not to be JSON; read by the machine at its next step. `None` once that is known.
     malformed: Option<&'a mut bool>,
-}
-
-/// Attachments that were received before the last one, and the last one, which still sits in its read buffer.
-#[derive(Debug, Default)]
-pub(crate) struct Attachments<'a> {
-    pub(crate) stored: Vec<Bytes>,
-    pub(crate) last: Option<websocket::Binary<'a>>,
 }
 
 /// Why a payload did not become what it was to become.
@@ -62,56 +52,42 @@ impl<'a> Payload<'a> {
     /// be no JSON.
     pub(super) fn of_event(
         json: &'a str,
-        name: Option<EventName<'a>>,
-        attachments: Attachments<'a>,
+        name: Option<EventName>,
+        attachments: Option<Box<Placeholders<'a>>>,
         malformed: &'a mut bool,
     ) -> Self {
-        let name = name.or_else(|| de::event_name(json));
-        Self { json, kind: Kind::Event, name, attachments: attachments.boxed(), malformed: Some(malformed) }
+        let kind = Kind::Event(name.or_else(|| de::event_name(json)));
+        Self { json, kind, attachments, malformed: Some(malformed) }
     }
 
     /// The list of an ack. `malformed` is set if it turns out to be no JSON.
-    pub(crate) fn of_ack(json: &'a str, attachments: Attachments<'a>, malformed: &'a mut bool) -> Self {
-        Self { json, kind: Kind::Ack, name: None, attachments: attachments.boxed(), malformed: Some(malformed) }
+    pub(super) fn of_ack(json: &'a str, attachments: Option<Box<Placeholders<'a>>>, malformed: &'a mut bool) -> Self {
+        Self { json, kind: Kind::Ack, attachments, malformed: Some(malformed) }
     }
 
     /// The object of a CONNECT, or nothing. `malformed` is set if it turns out to be no JSON.
-    pub(crate) fn of_auth(json: &'a str, malformed: &'a mut bool) -> Self {
-        Self { json, kind: Kind::Auth, name: None, attachments: None, malformed: Some(malformed) }
+    pub(super) fn of_auth(json: &'a str, malformed: &'a mut bool) -> Self {
+        Self { json, kind: Kind::Auth, attachments: None, malformed: Some(malformed) }
     }
 
-    /// The list of an event that is judged by nobody else.
-    pub(super) fn of_parts(json: &'a str, name: Option<EventName<'a>>, attachments: Vec<Bytes>) -> Self {
-        Self {
-            json,
-            kind: Kind::Event,
-            name,
-            attachments: Attachments { stored: attachments, last: None }.boxed(),
-            malformed: None,
-        }
-    }
-
-    /// A list that was kept, without a name.
-    pub(super) fn of_raw(json: &'a str, attachments: Vec<Bytes>) -> Self {
-        Self {
-            json,
-            kind: Kind::Ack,
-            name: None,
-            attachments: Attachments { stored: attachments, last: None }.boxed(),
-            malformed: None,
-        }
+    /// A list that is judged by nobody but its decoder.
+    pub(super) fn of_parts(json: &'a str, kind: Kind, attachments: Vec<Bytes>) -> Self {
+        Self { json, kind, attachments: Placeholders::new(attachments, None), malformed: None }
     }
 
     /// The credentials of a CONNECT whose JSON was kept; empty if it had none.
     pub fn auth(json: &'a str) -> Self {
-        Self { json, kind: Kind::Auth, name: None, attachments: None, malformed: None }
+        Self::of_parts(json, Kind::Auth, Vec::new())
     }
 
     /// The name of the event, unescaped; a number as it was written. Empty for what is no event.
     ///
     /// A name that no `str` can hold, since it has half of a surrogate pair, is given as it was written.
     pub fn event(&self) -> Cow<'a, str> {
-        self.name.map_or(Cow::Borrowed(""), |name| name.unescape())
+        match self.kind {
+            Kind::Event(Some(name)) => name.unescape(self.json),
+            _ => Cow::Borrowed(""),
+        }
     }
 
     /// The JSON text: an array whose first element is the event's name, or an ack's array, or the auth object. Empty when
@@ -156,34 +132,47 @@ impl<'a> Payload<'a> {
     }
 
     /// Reads the arguments, and settles whether the payload is malformed: when it is dropped, nobody looks again.
+    ///
+    /// Usually one look at the text is enough, and only what fails is checked. Placeholders are found in valid text only.
     fn read<T>(mut self, read: impl FnOnce(&mut Reader<'a>) -> Result<T, serde_json::Error>) -> Result<T, DecodeError> {
-        let result = self.try_read(read);
-        if let Some(malformed) = self.malformed.take() {
-            *malformed |= matches!(result, Err(DecodeError::Malformed));
+        let mut placeholders = self.attachments.take();
+        if let Some(placeholders) = &mut placeholders
+            && let Err(error) = self.find(placeholders)
+        {
+            return Err(self.judge(error));
         }
-        result
+        let mut reader = Reader::new(self.json, self.kind, placeholders);
+        let value = reader.start(self.kind).and_then(|()| read(&mut reader));
+        match value.and_then(|value| reader.finish().map(|()| value)) {
+            Ok(value) => {
+                self.malformed = None;
+                Ok(value)
+            }
+            Err(error) => {
+                let error = if self.is_json() { DecodeError::Shape(error) } else { DecodeError::Malformed };
+                Err(self.judge(error))
+            }
+        }
     }
 
-    /// Usually one look at the text is enough, and only what fails is checked. Placeholders are found in valid text only.
-    fn try_read<T>(
-        &mut self,
-        read: impl FnOnce(&mut Reader<'a>) -> Result<T, serde_json::Error>,
-    ) -> Result<T, DecodeError> {
-        let attachments = self.attachments.take();
-        let checked = attachments.is_some();
-        if checked && !self.is_json() {
-            return Err(DecodeError::Malformed);
+    fn find(&self, placeholders: &mut Placeholders<'a>) -> Result<(), DecodeError> {
+        if self.is_json() { Ok(placeholders.find(self.json)?) } else { Err(DecodeError::Malformed) }
+    }
+
+    #[cold]
+    fn judge(&mut self, error: DecodeError) -> DecodeError {
+        if let Some(malformed) = self.malformed.take() {
+            *malformed |= matches!(error, DecodeError::Malformed);
         }
-        let placeholders = match attachments {
-            Some(attachments) => Placeholders::new(self.json, *attachments)?,
-            None => Placeholders::default(),
-        };
-        Reader::new(self.json, self.kind, self.name, placeholders)
-            .and_then(|mut reader| {
-                let value = read(&mut reader)?;
-                reader.finish().map(|()| value)
-            })
-            .map_err(|error| if checked || self.is_json() { DecodeError::Shape(error) } else { DecodeError::Malformed })
+        error
+    }
+
+    #[cold]
+    fn check(&mut self) {
+        let attachments = self.attachments.as_ref().map_or(0, |attachments| attachments.len());
+        if let Some(malformed) = self.malformed.take() {
+            *malformed |= !self.is_json() || scan(self.json, attachments) == Err(Fault::Illegal);
+        }
     }
 
     fn is_json(&self) -> bool {
@@ -193,21 +182,11 @@ impl<'a> Payload<'a> {
 
 /// What nobody decoded is checked at last.
 impl Drop for Payload<'_> {
+    #[inline]
     fn drop(&mut self) {
-        if let Some(malformed) = self.malformed.take() {
-            let attachments = self.attachments.as_ref().map_or(0, |attachments| attachments.len());
-            *malformed |= !self.is_json() || scan(self.json, attachments) == Err(Fault::Illegal);
+        if self.malformed.is_some() {
+            self.check();
         }
-    }
-}
-
-impl Attachments<'_> {
-    fn boxed(self) -> Option<Box<Self>> {
-        (self.len() > 0).then(|| Box::new(self))
-    }
-
-    fn len(&self) -> usize {
-        self.stored.len() + usize::from(self.last.is_some())
     }
 }
 

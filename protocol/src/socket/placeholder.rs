@@ -1,3 +1,4 @@
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
@@ -7,15 +8,16 @@ use serde::de::{Error as _, Visitor};
 use serde_json::Error;
 
 use super::de;
-use super::payload::Attachments;
 use crate::websocket;
 
 /// The attachments of a packet, and the places in its text that they belong to.
-#[derive(Default)]
+#[derive(Debug)]
 pub(super) struct Placeholders<'de> {
-    /// By their start. Empty if there is no attachment, or none is used.
+    /// By their start. Empty until they are looked for.
     marks: Vec<Mark>,
-    slots: Vec<Slot<'de>>,
+    /// All attachments but the last, which most packets have none of.
+    stored: Vec<Slot<'de>>,
+    last: Slot<'de>,
 }
 
 /// A placeholder, or an array or object that has one somewhere inside.
@@ -23,10 +25,23 @@ pub(super) struct Placeholders<'de> {
 pub(super) struct Mark {
     /// The offset of the bracket that opens.
     start: usize,
-    /// The offset behind the bracket that closes.
+    /// The offset behind the bracket that closes. Before that: the index of the mark around it.
     pub(super) end: usize,
-    /// Which attachment it stands for, if it is a placeholder.
-    pub(super) attachment: Option<usize>,
+    /// What `num` is; `usize::MAX`, which is no attachment, for all that is no index.
+    number: usize,
+    /// Whether `_placeholder` is true.
+    placeholder: bool,
+    object: bool,
+    key: Key,
+    /// Whether the next token is a key's value.
+    value: bool,
+}
+
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+enum Key {
+    Placeholder,
+    Number,
+    Other,
 }
 
 /// Why the placeholders of a text cannot be filled.
@@ -41,12 +56,14 @@ pub(super) enum Fault {
 /// As deep as serde_json reads arguments, and one for the list around them.
 pub(super) const MAX_DEPTH: usize = 128;
 
+#[derive(Debug)]
 struct Slot<'de> {
     source: Source<'de>,
     /// How many placeholders stand for it.
     uses: usize,
 }
 
+#[derive(Debug)]
 enum Source<'de> {
     Stored(Bytes),
     Last(websocket::Binary<'de>),
@@ -54,22 +71,37 @@ enum Source<'de> {
 }
 
 impl<'de> Placeholders<'de> {
-    /// Finds the placeholders in `json`, which must be valid. Without attachments, nothing is a placeholder.
-    pub(super) fn new(json: &str, attachments: Attachments<'de>) -> Result<Self, Fault> {
-        let sources = attachments.stored.into_iter().map(Source::Stored).chain(attachments.last.map(Source::Last));
-        let mut slots: Vec<_> = sources.map(|source| Slot { source, uses: 0 }).collect();
-        let marks = scan(json, slots.len())?;
-        for slot in marks.iter().filter_map(|mark| mark.attachment) {
-            if let Some(slot) = slots.get_mut(slot) {
+    /// `None` without attachments: then nothing is a placeholder.
+    ///
+    /// `last` still sits in its read buffer; those that came before it are stored, or all of them.
+    pub(super) fn new(mut stored: Vec<Bytes>, last: Option<websocket::Binary<'de>>) -> Option<Box<Self>> {
+        let last = match last {
+            Some(last) => Source::Last(last),
+            None => Source::Stored(stored.pop()?),
+        };
+        let stored = stored.into_iter().map(|bytes| Slot::new(Source::Stored(bytes))).collect();
+        Some(Box::new(Self { marks: Vec::new(), stored, last: Slot::new(last) }))
+    }
+
+    /// How many attachments there are.
+    pub(super) fn len(&self) -> usize {
+        self.stored.len() + 1
+    }
+
+    /// Finds the placeholders in `json`, which must be valid.
+    pub(super) fn find(&mut self, json: &str) -> Result<(), Fault> {
+        self.marks = scan(json, self.len())?;
+        for index in 0..self.marks.len() {
+            let attachment = self.marks.get(index).and_then(Mark::attachment);
+            if let Some(slot) = attachment.and_then(|attachment| self.slot(attachment)) {
                 slot.uses += 1;
             }
         }
-        Ok(Self { marks, slots })
+        Ok(())
     }
 
-    /// Whether no placeholder is to be filled.
-    pub(super) fn is_empty(&self) -> bool {
-        self.marks.is_empty()
+    fn slot(&mut self, attachment: usize) -> Option<&mut Slot<'de>> {
+        if attachment == self.stored.len() { Some(&mut self.last) } else { self.stored.get_mut(attachment) }
     }
 
     /// What starts at this offset.
@@ -80,7 +112,7 @@ impl<'de> Placeholders<'de> {
 
     /// Gives the bytes of an attachment to a visitor: for good, if no other placeholder wants them.
     pub(super) fn visit<'v, V: Visitor<'v>>(&mut self, attachment: usize, visitor: V) -> Result<V::Value, Error> {
-        let slot = self.slots.get_mut(attachment).ok_or_else(|| Error::custom("illegal attachment"))?;
+        let slot = self.slot(attachment).ok_or_else(|| Error::custom("illegal attachment"))?;
         slot.uses = slot.uses.saturating_sub(1);
         if slot.uses == 0 {
             return visitor.visit_byte_buf(mem::replace(&mut slot.source, Source::Taken).into_vec());
@@ -94,8 +126,14 @@ impl<'de> Placeholders<'de> {
 
     /// Takes an attachment, whatever stands for it. `None` behind the last.
     pub(super) fn take(&mut self, attachment: usize) -> Option<Vec<u8>> {
-        let slot = self.slots.get_mut(attachment)?;
+        let slot = self.slot(attachment)?;
         Some(mem::replace(&mut slot.source, Source::Taken).into_vec())
+    }
+}
+
+impl<'de> Slot<'de> {
+    fn new(source: Source<'de>) -> Self {
+        Self { source, uses: 0 }
     }
 }
 
@@ -117,39 +155,55 @@ pub(super) fn scan(json: &str, attachments: usize) -> Result<Vec<Mark>, Fault> {
     if attachments == 0 {
         return Ok(marks);
     }
-    let mut open: Vec<Open> = Vec::new();
+    // The innermost array or object that is open.
+    let mut open = NONE;
+    let mut depth = 0;
     let mut at = 0;
     while let Some(byte) = json.as_bytes().get(at) {
         let start = at;
         at += token(json, at);
         match byte {
             b'[' | b'{' => {
-                if let Some(parent) = open.last_mut() {
+                if let Some(parent) = marks.get_mut(open) {
                     parent.token("");
                 }
-                if open.len() == MAX_DEPTH {
+                if depth == MAX_DEPTH {
                     return Err(Fault::Depth);
                 }
-                open.push(Open::new(start, *byte == b'{', marks.len()));
+                depth += 1;
+                marks.push(Mark::open(start, *byte == b'{', open));
+                open = marks.len() - 1;
             }
             b']' | b'}' => {
-                if let Some(closed) = open.pop() {
-                    closed.close(at, &mut marks);
-                }
+                depth = depth.saturating_sub(1);
+                open = close(&mut marks, open, at);
             }
             b' ' | b'\t' | b'\n' | b'\r' => {}
             _ => {
-                if let Some(parent) = open.last_mut() {
+                if let Some(parent) = marks.get_mut(open) {
                     parent.token(json.get(start..at).unwrap_or_default());
                 }
             }
         }
     }
-    if marks.iter().any(|mark| mark.attachment.is_some_and(|number| number >= attachments)) {
-        return Err(Fault::Illegal);
+    let illegal = |mark: &Mark| mark.attachment().is_some_and(|number| number >= attachments);
+    if marks.iter().any(illegal) { Err(Fault::Illegal) } else { Ok(marks) }
+}
+
+/// No mark has this index.
+const NONE: usize = usize::MAX;
+
+/// Closes what is open, and keeps it if it is a placeholder or holds one. Gives what is open then.
+fn close(marks: &mut Vec<Mark>, open: usize, end: usize) -> usize {
+    let inner = marks.len().saturating_sub(open.saturating_add(1));
+    let Some(mark) = marks.get_mut(open) else { return NONE };
+    let parent = mem::replace(&mut mark.end, end);
+    if mark.placeholder {
+        marks.truncate(open + 1);
+    } else if inner == 0 {
+        marks.pop();
     }
-    marks.sort_unstable_by_key(|mark| mark.start);
-    Ok(marks)
+    parent
 }
 
 /// The length of the token at this offset of a valid text.
@@ -162,30 +216,14 @@ fn token(json: &str, at: usize) -> usize {
     }
 }
 
-/// An array or object that is not closed yet.
-struct Open {
-    start: usize,
-    object: bool,
-    /// How many marks there were in front of it.
-    marks: usize,
-    key: Key,
-    /// Whether the next token is a key's value.
-    value: bool,
-    /// Whether `_placeholder` is true.
-    placeholder: bool,
-    /// What `num` is; `usize::MAX`, which is no attachment, for all that is no index.
-    number: usize,
-}
+impl Mark {
+    /// Which attachment it stands for, if it is a placeholder.
+    pub(super) fn attachment(&self) -> Option<usize> {
+        self.placeholder.then_some(self.number)
+    }
 
-enum Key {
-    Placeholder,
-    Number,
-    Other,
-}
-
-impl Open {
-    fn new(start: usize, object: bool, marks: usize) -> Self {
-        Self { start, object, marks, key: Key::Other, value: false, placeholder: false, number: usize::MAX }
+    fn open(start: usize, object: bool, around: usize) -> Self {
+        Self { start, end: around, number: usize::MAX, placeholder: false, object, key: Key::Other, value: false }
     }
 
     /// A key, a colon, a value (nothing for an array or object) or a comma inside.
@@ -203,15 +241,6 @@ impl Open {
                 Key::Other => {}
             },
             _ => self.key = key(token),
-        }
-    }
-
-    fn close(self, end: usize, marks: &mut Vec<Mark>) {
-        if self.placeholder {
-            marks.truncate(self.marks);
-            marks.push(Mark { start: self.start, end, attachment: Some(self.number) });
-        } else if marks.len() > self.marks {
-            marks.push(Mark { start: self.start, end, attachment: None });
         }
     }
 }

@@ -7,6 +7,7 @@ use serde::de::{Error, SeqAccess, Visitor};
 use serde::ser::SerializeTupleStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::de::Kind;
 use super::{Binary, Payload};
 
 /// By this name the encoders know [`RawArgs`] among all that serde serializes.
@@ -40,7 +41,7 @@ impl RawArgs {
 
     /// The list, to be decoded after all.
     pub fn payload(&self) -> Payload<'_> {
-        Payload::of_raw(&self.json, self.attachments.clone())
+        Payload::of_parts(&self.json, Kind::Ack, self.attachments.clone())
     }
 
     /// The attachments, in the order in which they were received.

@@ -12,7 +12,7 @@ use serde::ser::{
     SerializeTupleStruct, SerializeTupleVariant, Serializer,
 };
 
-use super::raw;
+use super::{raw, text};
 use crate::websocket::Frame;
 
 /// Writes `["event",arguments..]` and gives the attachments. The error is serde's words.
@@ -62,7 +62,7 @@ fn write_argument<T: Serialize + ?Sized>(
 
 /// Appends a string that stands for itself in JSON; false, and nothing happens, if it needs escapes.
 fn write_plain(out: &mut Vec<u8>, text: &str) -> bool {
-    let plain = is_plain(text.as_bytes());
+    let plain = text::is_plain(text.as_bytes());
     if plain {
         out.reserve(text.len() + 2);
         out.push(b'"');
@@ -70,20 +70,6 @@ fn write_plain(out: &mut Vec<u8>, text: &str) -> bool {
         out.push(b'"');
     }
     plain
-}
-
-/// Whether a string stands for itself in JSON. Words of eight bytes are looked at without a branch, so that they can be
-/// compiled to wide instructions.
-fn is_plain(text: &[u8]) -> bool {
-    const LOW: u64 = u64::from_ne_bytes([1; 8]);
-    // Sets the highest bit of bytes that are 0; a borrow reaches only bytes above one that is.
-    let zero = |word: u64| word.wrapping_sub(LOW) & !word;
-    let (words, rest) = text.as_chunks();
-    let marks = words.iter().map(|word| u64::from_ne_bytes(*word)).fold(0, |marks, word| {
-        let control = word.wrapping_sub(LOW * b' ' as u64) & !word;
-        marks | control | zero(word ^ (LOW * b'"' as u64)) | zero(word ^ (LOW * b'\\' as u64))
-    });
-    marks & (LOW << 7) == 0 && rest.iter().all(|&byte| byte >= b' ' && byte != b'"' && byte != b'\\')
 }
 
 /// No value ends with a bracket that opens, so it is there only in front of the first.
@@ -477,23 +463,4 @@ compound! {
     SerializeMap { serialize_value() },
     SerializeStruct { serialize_field(key) },
     SerializeStructVariant { serialize_field(key) },
-}
-
-#[cfg(test)]
-mod tests {
-    use super::is_plain;
-
-    #[test]
-    fn plain_text_is_what_json_does_not_escape() {
-        for byte in 0..=u8::MAX {
-            for at in 0..20 {
-                let mut text = [b'x'; 20];
-                text[at] = byte;
-                let escaped = byte < b' ' || byte == b'"' || byte == b'\\';
-                assert_eq!(is_plain(&text), !escaped, "{byte:#x} at {at}");
-            }
-        }
-        assert!(is_plain(b""));
-        assert!(is_plain("0123456789 é€😀 \u{7f}\u{80}".as_bytes()));
-    }
 }

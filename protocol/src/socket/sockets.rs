@@ -8,7 +8,7 @@ use core::{fmt, mem};
 use bytes::Bytes;
 
 use super::de::EventName;
-use super::payload::Attachments;
+use super::placeholder::Placeholders;
 use super::{ConnectError, Header, PacketType, Payload, encode_connect, encode_connect_error, encode_disconnect};
 use crate::engine::{CloseReason, Message, Packet};
 use crate::websocket::Binary;
@@ -407,7 +407,7 @@ impl Sockets {
     /// The event of what arrived just now.
     pub(crate) fn event<'a>(&'a mut self, arrival: Arrival<'a>) -> Event<'a> {
         let (json, name, attachments) = match arrival.body {
-            Body::Text(json, name) => (json, name, Attachments::default()),
+            Body::Text(json, name) => (json, name, None),
             Body::Binary(attachments) => {
                 (self.partial.as_deref().map_or("", |partial| &*partial.json), None, attachments)
             }
@@ -561,7 +561,7 @@ impl Sockets {
             return None;
         }
         let subject = partial.subject?;
-        let attachments = Attachments { stored: mem::take(&mut partial.stored), last: Some(attachment) };
+        let attachments = Placeholders::new(mem::take(&mut partial.stored), Some(attachment));
         let subject = self.confirm(subject)?;
         Some(Arrival { subject, namespace: "", body: Body::Binary(attachments) })
     }
@@ -658,9 +658,9 @@ pub(crate) struct Arrival<'m> {
 
 enum Body<'m> {
     /// And the event's name.
-    Text(&'m str, Option<EventName<'m>>),
+    Text(&'m str, Option<EventName>),
     /// The text is in [`Sockets::partial`].
-    Binary(Attachments<'m>),
+    Binary(Option<Box<Placeholders<'m>>>),
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -145,6 +145,18 @@ fn packets_are_refused_as_the_rows_say() {
 }
 
 #[test]
+fn the_payload_of_a_header_decodes() {
+    let arguments = |message| parse(message).unwrap().into_payload(vec![Bytes::from_static(&[7])]);
+    assert_eq!(arguments("2[\"m\",1]").event(), "m");
+    assert_eq!(arguments("2[\"m\",1]").decode::<u8>().unwrap(), 1);
+    assert_eq!(arguments("31[2]").decode::<u8>().unwrap(), 2);
+    assert_eq!(arguments("0{\"a\":3}").decode::<BTreeMap<String, u8>>().unwrap(), BTreeMap::from([("a".into(), 3)]));
+    let placeholder = "51-[\"m\",{\"_placeholder\":true,\"num\":0}]";
+    assert_eq!(arguments(placeholder).decode::<Binary>().unwrap(), bytes(&[7]));
+    assert!(arguments("2[\"m\",x]").decode::<u8>().is_err());
+}
+
+#[test]
 fn namespaces_and_ack_ids_end_at_their_limits() {
     let namespace = format!("/{}", "n".repeat(511));
     assert_eq!(parse(&format!("0{namespace}")).unwrap().namespace, namespace);

@@ -13,12 +13,9 @@ use super::*;
 use crate::socket::{Binary, Header, encode_ack, encode_event};
 
 /// The last attachment is borrowed, as from the machine.
-fn attach<'a>(attachments: &[&'a [u8]]) -> Attachments<'a> {
-    let Some((last, stored)) = attachments.split_last() else { return Attachments::default() };
-    Attachments {
-        stored: stored.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect(),
-        last: Some((*last).into()),
-    }
+fn attach<'a>(attachments: &[&'a [u8]]) -> Option<Box<Placeholders<'a>>> {
+    let (last, stored) = attachments.split_last()?;
+    Placeholders::new(stored.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect(), Some((*last).into()))
 }
 
 /// What `read` gives, and whether the payload was found malformed.
@@ -93,10 +90,10 @@ fn names_are_unescaped_and_numbers_stay_as_they_are() {
         assert_eq!((&*event, malformed), (name, false), "{json}");
     }
     let mut malformed = false;
-    let payload = Payload::of_event("[\"plain\"]", None, Attachments::default(), &mut malformed);
+    let payload = Payload::of_event("[\"plain\"]", None, None, &mut malformed);
     assert!(matches!(payload.event(), Cow::Borrowed("plain")));
     drop(payload);
-    assert_eq!(Payload::of_ack("[\"m\"]", Attachments::default(), &mut malformed).event(), "");
+    assert_eq!(Payload::of_ack("[\"m\"]", None, &mut malformed).event(), "");
     assert_eq!(Payload::of_auth("{}", &mut malformed).event(), "");
     assert_eq!(Payload::of_auth("{}", &mut malformed).json(), "{}");
     assert!(!malformed);
@@ -156,13 +153,13 @@ fn all_arguments_are_one_sequence() {
     let (value, _) = with("[\"m\"]", &[], |payload| payload.decode_all::<Vec<Value>>().unwrap());
     assert!(value.is_empty());
     let mut malformed = false;
-    let payload = Payload::of_ack(" [ ] ", Attachments::default(), &mut malformed);
+    let payload = Payload::of_ack(" [ ] ", None, &mut malformed);
     assert!(payload.decode_all::<Vec<Value>>().unwrap().is_empty());
-    let payload = Payload::of_ack("[1,2]", Attachments::default(), &mut malformed);
+    let payload = Payload::of_ack("[1,2]", None, &mut malformed);
     assert_eq!(payload.decode_all::<Vec<u8>>().unwrap(), [1, 2]);
-    let payload = Payload::of_ack("[[1],2]", Attachments::default(), &mut malformed);
+    let payload = Payload::of_ack("[[1],2]", None, &mut malformed);
     assert_eq!(payload.decode::<Vec<u8>>().unwrap(), [1]);
-    let payload = Payload::of_ack("[1,2]", Attachments::default(), &mut malformed);
+    let payload = Payload::of_ack("[1,2]", None, &mut malformed);
     assert_eq!(payload.decode::<(u8, u8)>().unwrap(), (1, 2));
     assert!(!malformed);
 }
@@ -269,12 +266,12 @@ fn json_of_another_shape_costs_the_event_and_not_the_connection() {
 fn a_payload_is_judged_once() {
     // Decoded: dropped without a second look at what is left.
     let mut malformed = false;
-    let payload = Payload::of_event("[\"m\",1]", None, Attachments::default(), &mut malformed);
+    let payload = Payload::of_event("[\"m\",1]", None, None, &mut malformed);
     assert_eq!(payload.decode::<u8>().unwrap(), 1);
     assert!(!malformed);
     // A flag that is set stays set.
     let mut malformed = true;
-    drop(Payload::of_event("[\"m\",1]", None, Attachments::default(), &mut malformed));
+    drop(Payload::of_event("[\"m\",1]", None, None, &mut malformed));
     assert!(malformed);
 }
 
@@ -529,8 +526,8 @@ fn raw_arguments_come_back_byte_for_byte() {
     );
 
     let mut malformed = false;
-    assert_eq!(Payload::of_ack("[ 1,2 ]", Attachments::default(), &mut malformed).into_raw().unwrap().json(), "[1,2]");
-    assert_eq!(Payload::of_ack("[]", Attachments::default(), &mut malformed).into_raw().unwrap(), RawArgs::default());
+    assert_eq!(Payload::of_ack("[ 1,2 ]", None, &mut malformed).into_raw().unwrap().json(), "[1,2]");
+    assert_eq!(Payload::of_ack("[]", None, &mut malformed).into_raw().unwrap(), RawArgs::default());
     assert_eq!(Payload::of_auth("{}", &mut malformed).into_raw().unwrap().json(), "[{}]");
     assert_eq!(Payload::of_auth("", &mut malformed).into_raw().unwrap(), RawArgs::default());
     assert!(is_shape::<(RawArgs,)>("[\"m\",1]", &[]));
@@ -606,6 +603,23 @@ proptest! {
         let (value, _) = with(&json, &[], |payload| payload.decode::<Value>());
         prop_assert_eq!(value.ok(), all.first().cloned());
         prop_assert!(!dropped_is_malformed(&json, &[]));
+    }
+
+    #[test]
+    fn strings_decode_as_serde_json_decodes_them(text in any::<String>(), raw in r#"[a-d0é€,"\\ud\x00-\x1f\[\]]{0,24}"#) {
+        for token in [json!(text).to_string(), format!("\"{raw}\""), format!(" \"{raw}\" ")] {
+            let json = format!("[\"m\",{token}]");
+            let list = serde_json::from_str::<Vec<&RawValue>>(&json);
+            let expected = list.as_ref().map(|list| serde_json::from_str::<String>(list[1].get()).ok()).map_err(drop);
+            for attachments in [&[][..], &[&[1][..]]] {
+                let (tuple, malformed) = with(&json, attachments, |payload| payload.decode::<(String,)>());
+                prop_assert_eq!(malformed, list.is_err());
+                prop_assert_eq!(malformed, matches!(tuple, Err(DecodeError::Malformed)));
+                let (single, _) = with(&json, attachments, |payload| payload.decode::<String>());
+                prop_assert_eq!(&tuple.ok().map(|(text,)| text), &expected.clone().ok().flatten());
+                prop_assert_eq!(&single.ok(), &expected.clone().ok().flatten());
+            }
+        }
     }
 
     #[test]
