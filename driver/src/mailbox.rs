@@ -138,7 +138,8 @@ impl<M> Mailbox<M> {
         Arc::as_ptr(&self.0).addr()
     }
 
-    fn has_mail(&self) -> bool {
+    /// Whether there is mail. If not, a wake-up that was armed is so still.
+    pub(crate) fn has_mail(&self) -> bool {
         self.0.has_mail.load(Ordering::Acquire)
     }
 
@@ -152,11 +153,8 @@ impl<M> Mailbox<M> {
         passes
     }
 
-    /// Swaps the mail out into `into`, which is empty. If there is some, wake-ups are off until [`Mailbox::sleep`].
+    /// Swaps the mail out into `into`, which is empty, and keeps wake-ups off until [`Mailbox::sleep`].
     pub(crate) fn take(&self, into: &mut Vec<Mail<M>>) {
-        if !self.has_mail() {
-            return;
-        }
         let mut state = lock(&self.0.state);
         state.waker = None;
         state.queued = 0;
@@ -188,10 +186,7 @@ impl<M> Mailbox<M> {
         if !state.mail.is_empty() {
             return false;
         }
-        match &mut state.waker {
-            Some(armed) => armed.clone_from(waker),
-            none => *none = Some(waker.clone()),
-        }
+        state.waker = Some(waker.clone());
         true
     }
 

@@ -66,6 +66,8 @@ pub(crate) struct SessionTask<R: Runtime, A: Application> {
     armed: Instant,
     /// Whom the timer wakes.
     waker: Option<Waker>,
+    /// The mailbox wakes the same.
+    listens: bool,
     finished: bool,
     /// The last, for who sees that the session is gone to find its stream closed and its sockets gone.
     _registration: Registration<A>,
@@ -134,6 +136,7 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
             _registration: Registration(engine.clone(), session.id()),
             armed,
             waker: None,
+            listens: false,
             engine,
             runtime,
             mailbox,
@@ -158,7 +161,7 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                     if self.is_over() {
                         return Poll::Ready(());
                     }
-                    if self.arm(now, deadline, cx) && self.mailbox.sleep(cx.waker()) {
+                    if self.arm(now, deadline, cx) && self.listen(cx) {
                         return Poll::Pending;
                     }
                     now = self.engine.now();
@@ -172,11 +175,12 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
 
     /// Takes the mailbox's content in, in order.
     fn read_mail(&mut self, now: Instant, cx: &mut Context<'_>, wishes: &mut Wishes) {
-        let mut mails = Vec::new();
-        self.mailbox.take(&mut mails);
-        if mails.capacity() == 0 {
+        if !self.mailbox.has_mail() {
             return;
         }
+        let mut mails = Vec::new();
+        self.listens = false;
+        self.mailbox.take(&mut mails);
         for mail in mails.drain(..) {
             match mail {
                 Mail::Exchange(exchange, reply) => {
@@ -316,10 +320,13 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
     /// Sets the timer. False if the deadline has come already.
     fn arm(&mut self, now: Instant, deadline: Option<Instant>, cx: &mut Context<'_>) -> bool {
         let end = self.engine.end();
-        let Some(deadline) = [deadline, end].into_iter().flatten().min() else { return true };
+        let Some(deadline) = [deadline, end].into_iter().flatten().min() else {
+            self.listens = false;
+            return true;
+        };
         if deadline < self.armed || self.armed <= now {
             self.armed = deadline;
-            self.waker = None;
+            (self.waker, self.listens) = (None, false);
             self.timer.as_mut().reset(deadline - now);
         }
         // Far from its time, a timer that knows whom to wake need not be asked.
@@ -334,7 +341,16 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
             return false;
         }
         self.waker = Some(cx.waker().clone());
+        self.listens = false;
         true
+    }
+
+    /// Has mail wake the task. False if there is some already.
+    fn listen(&mut self, cx: &Context<'_>) -> bool {
+        if !self.listens {
+            self.listens = self.mailbox.sleep(cx.waker());
+        }
+        self.listens && !self.mailbox.has_mail()
     }
 
     fn is_over(&self) -> bool {
