@@ -181,8 +181,10 @@ impl Sockets {
     /// Moves the machine until it waits for something.
     fn advance(&mut self, turn: &mut Turn<'_, '_>) {
         loop {
-            for verdict in mem::take(&mut self.dispatch.verdicts) {
-                self.carry_out(verdict, turn);
+            if !self.dispatch.verdicts.is_empty() {
+                for verdict in mem::take(&mut self.dispatch.verdicts) {
+                    self.carry_out(verdict, turn);
+                }
             }
             match self.machine.advance(turn.now()) {
                 Next::Event(event) => self.dispatch.handle(event, &mut turn.wishes.slots),

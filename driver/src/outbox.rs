@@ -78,6 +78,9 @@ pub(crate) fn send_to<M>(mailbox: &Mailbox<M>, packet: Packet) -> Result<(), Pac
 /// Hands everything to the session.
 pub(crate) fn flush(session: &mut Session) {
     OUTBOX.with_borrow_mut(|outbox| {
+        if outbox.frames.is_empty() && outbox.packets.is_empty() {
+            return;
+        }
         // A session that is over, or becomes so by this, tells it by itself.
         let mut sent = 0;
         for (at, packet) in outbox.packets.drain(..) {

@@ -390,6 +390,9 @@ impl Sockets {
         {
             return Next::Event(Event::AckTimeout { socket, id });
         }
+        if ack.is_none() && self.partial.is_none() {
+            return Next::Wait(self.connect_deadline);
+        }
         let partial = self.partial.as_deref().filter(|partial| partial.missing > 0).map(|partial| partial.deadline);
         let ack = ack.map(|(deadline, _)| deadline);
         Next::Wait([self.connect_deadline, partial, ack].into_iter().flatten().min())
@@ -644,6 +647,9 @@ impl Sockets {
 
     /// The socket that awaits the next answer, and when it is due.
     fn next_ack(&self) -> Option<(Instant, SocketKey)> {
+        if self.slots.iter().all(|slot| slot.acks.0.is_none()) {
+            return None;
+        }
         let due = |(index, slot): (u32, &Slot)| Some((slot.acks.earliest()?, slot.key(index)));
         (0..).zip(&self.slots).filter_map(due).min_by_key(|(deadline, _)| *deadline)
     }

@@ -19,9 +19,9 @@ impl Io<'_> {
             State::Closing { deadline } => deadline,
             State::Over => session.overtaken().unwrap_or(session.now + LINGER),
         };
-        let probe = session.probe.as_ref().map(|probe| probe.deadline);
+        let own = session.probe.as_ref().map_or(own, |probe| own.min(probe.deadline));
         let poll = session.exchanges.as_ref().and_then(|exchanges| exchanges.release_at());
-        [probe, poll].into_iter().flatten().fold(own, Instant::min)
+        poll.map_or(own, |poll| own.min(poll))
     }
 
     /// The bytes to be written to the WebSocket stream, in order. Empty when there is nothing to write.

@@ -388,6 +388,9 @@ impl Session {
 
     /// While `true`, nothing is read, no message comes out, and the heartbeat's clock stands still.
     pub fn pause(&mut self, now: Instant, paused: bool) {
+        if self.paused.is_some() == paused {
+            return;
+        }
         self.tick(now);
         match (self.paused, paused) {
             (None, true) => self.paused = Some(self.now),
