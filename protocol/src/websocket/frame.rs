@@ -176,7 +176,7 @@ impl FrameBuilder {
     /// [`FrameBuilder::finish_copied`].
     pub fn reuse(mut buffer: Vec<u8>, prefix: usize) -> Self {
         let start = Self::HEADROOM + prefix;
-        buffer.clear();
+        // What is in the gap does not matter: only what is put there is sent.
         buffer.resize(start, 0);
         Self { buffer, start }
     }
@@ -207,6 +207,7 @@ impl FrameBuilder {
         (Frame { bytes }, self.buffer)
     }
 
+    #[inline]
     fn put_header(&mut self, opcode: Opcode) {
         let payload = self.start;
         if opcode.is_control() {
@@ -227,14 +228,22 @@ impl FrameBuilder {
         self.put(&[0x80 | opcode.number(), short]);
     }
 
+    #[inline]
     fn put(&mut self, bytes: &[u8]) -> bool {
-        // Only a caller who cut the payload's buffer short could make the gap smaller than it was.
-        self.buffer.resize(self.buffer.len().max(self.start), 0);
         let Some(start) = self.start.checked_sub(bytes.len()) else { return false };
+        if self.buffer.len() < self.start {
+            self.restore_gap();
+        }
         let Some(gap) = self.buffer.get_mut(start..self.start) else { return false };
         gap.copy_from_slice(bytes);
         self.start = start;
         true
+    }
+
+    /// Only a caller who cut the payload's buffer short could make the gap smaller than it was.
+    #[cold]
+    fn restore_gap(&mut self) {
+        self.buffer.resize(self.start, 0);
     }
 }
 
