@@ -1,5 +1,4 @@
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::{fmt, mem};
 
@@ -234,21 +233,20 @@ impl Encoder {
         event: Option<&str>,
         args: &A,
     ) -> Result<Packet, EncodeError> {
-        let mut packet = Writer::new(mem::take(&mut self.buffer), namespace);
+        let mut packet = Writer::new(mem::take(&mut self.buffer), namespace, id);
         let attachments = ser::write_list(packet.builder.payload(), event, args).map_err(EncodeError::Json)?;
-        if let Some(id) = id {
-            packet.prepend_number(id);
-        }
-        packet.prepend_namespace(namespace);
-        if !attachments.is_empty() {
-            packet.prepend(b"-");
-            packet.prepend_number(attachments.len() as u64);
-        }
-        let (frame, buffer) = packet.finish(if attachments.is_empty() { text } else { binary });
+        let Some(attachments) = attachments else { return Ok(Packet::from_frames(self.finish(packet, text), None)) };
+        packet.prepend(b"-");
+        packet.prepend_number(attachments.len());
+        Ok(Packet::from_frames(self.finish(packet, binary), Some(attachments)))
+    }
+
+    fn finish(&mut self, packet: Writer, kind: PacketType) -> Frame {
+        let (frame, buffer) = packet.finish(kind);
         if buffer.capacity() <= Self::KEEP {
             self.buffer = buffer;
         }
-        Ok(Packet::from_frames(frame, (!attachments.is_empty()).then(|| Arc::from(attachments))))
+        frame
     }
 }
 
@@ -277,16 +275,16 @@ pub fn encode_ack<A: Serialize + ?Sized>(namespace: &str, id: u64, args: &A) -> 
 
 /// The reply to a CONNECT that was accepted: `40{"sid":".."}`.
 pub fn encode_connect(namespace: &str, sid: &str) -> Packet {
-    let mut packet = Writer::new(Vec::new(), namespace);
+    let mut packet = Writer::new(Vec::new(), namespace, None);
     packet.raw("{\"sid\":");
     packet.string(sid);
     packet.raw("}");
-    packet.packet(PacketType::Connect, namespace)
+    packet.packet(PacketType::Connect)
 }
 
 /// The reply to a CONNECT that was refused: `44{"message":"..","data":..}`.
 pub fn encode_connect_error(namespace: &str, error: &ConnectError) -> Packet {
-    let mut packet = Writer::new(Vec::new(), namespace);
+    let mut packet = Writer::new(Vec::new(), namespace, None);
     packet.raw("{\"message\":");
     packet.string(&error.message);
     if let Some(data) = &error.data {
@@ -294,12 +292,12 @@ pub fn encode_connect_error(namespace: &str, error: &ConnectError) -> Packet {
         packet.raw(data);
     }
     packet.raw("}");
-    packet.packet(PacketType::ConnectError, namespace)
+    packet.packet(PacketType::ConnectError)
 }
 
 /// Tells the client that it is no longer in the namespace: `41`.
 pub fn encode_disconnect(namespace: &str) -> Packet {
-    Writer::new(Vec::new(), namespace).packet(PacketType::Disconnect, namespace)
+    Writer::new(Vec::new(), namespace, None).packet(PacketType::Disconnect)
 }
 
 /// The names that the official libraries emit themselves, on sockets and on Node's emitters.
@@ -358,17 +356,30 @@ fn id(rest: &str) -> Result<(Option<u64>, &str), PacketError> {
     Ok((Some(id.parse().map_err(|_| PacketError::Id)?), rest))
 }
 
-/// A packet's text in the making: JSON first, what stands in front of it then, from the right.
+/// A packet's text in the making. What stands in front of the namespace is known last, and put there from the right.
 struct Writer {
     builder: FrameBuilder,
 }
 
 impl Writer {
-    /// Two types, two numbers of at most 20 digits, a dash and a comma.
-    const PREFIX: usize = 44;
+    /// Two types, a number of at most 20 digits and a dash.
+    const PREFIX: usize = 23;
+    /// Room for most packets.
+    const CAPACITY: usize = 256;
 
-    fn new(buffer: Vec<u8>, namespace: &str) -> Self {
-        Self { builder: FrameBuilder::reuse(buffer, Self::PREFIX + namespace.len()) }
+    #[inline]
+    fn new(mut buffer: Vec<u8>, namespace: &str, id: Option<u64>) -> Self {
+        buffer.reserve(Self::CAPACITY.saturating_sub(buffer.len()));
+        let mut builder = FrameBuilder::reuse(buffer, Self::PREFIX);
+        let text = builder.payload();
+        if namespace != "/" {
+            text.extend_from_slice(namespace.as_bytes());
+            text.push(b',');
+        }
+        if let Some(id) = id {
+            text.extend_from_slice(itoa::Buffer::new().format(id).as_bytes());
+        }
+        Self { builder }
     }
 
     fn raw(&mut self, json: &str) {
@@ -385,32 +396,19 @@ impl Writer {
         debug_assert!(fits, "the gap is made for all parts");
     }
 
-    fn prepend_number(&mut self, mut number: u64) {
-        loop {
-            self.prepend(&[b'0' + (number % 10) as u8]);
-            number /= 10;
-            if number == 0 {
-                return;
-            }
-        }
-    }
-
-    fn prepend_namespace(&mut self, namespace: &str) {
-        if namespace != "/" {
-            self.prepend(b",");
-            self.prepend(namespace.as_bytes());
-        }
+    fn prepend_number(&mut self, number: usize) {
+        self.prepend(itoa::Buffer::new().format(number).as_bytes());
     }
 
     /// Puts the type in front. Gives the buffer back.
+    #[inline]
     fn finish(mut self, kind: PacketType) -> (Frame, Vec<u8>) {
         self.prepend(&[Engine::Message as u8, kind as u8]);
         self.builder.finish_copied(Opcode::Text)
     }
 
     /// A packet of one frame.
-    fn packet(mut self, kind: PacketType, namespace: &str) -> Packet {
-        self.prepend_namespace(namespace);
+    fn packet(self, kind: PacketType) -> Packet {
         Packet::from_frames(self.finish(kind).0, None)
     }
 }

@@ -2,9 +2,11 @@
 //! list of arguments from a single one, [`Attaching`] swaps bytes for placeholders.
 
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt::{self, Display};
+use core::iter;
 
 use serde::Serialize;
 use serde::ser::{
@@ -20,7 +22,7 @@ pub(super) fn write_list<A: Serialize + ?Sized>(
     out: &mut Vec<u8>,
     event: Option<&str>,
     args: &A,
-) -> Result<Vec<Frame>, String> {
+) -> Result<Option<Arc<[Frame]>>, String> {
     out.push(b'[');
     match event {
         Some(event) if !write_plain(out, event) => write_json(out, event).map_err(|error| error.to_string())?,
@@ -35,7 +37,7 @@ pub(super) fn write_list<A: Serialize + ?Sized>(
         Err(Refusal::Json(why)) => return Err(why),
     }
     out.push(b']');
-    Ok(attachments.0.take())
+    Ok(attachments.0.into_inner().map(Frames::finish))
 }
 
 /// Appends a value as JSON.
@@ -79,18 +81,36 @@ fn separate(out: &mut Vec<u8>) {
     }
 }
 
-/// The attachments found so far, in the order of their numbers.
+/// The attachments found so far.
 #[derive(Default)]
-struct Attachments(Cell<Vec<Frame>>);
+struct Attachments(Cell<Option<Frames>>);
+
+/// In the order of their numbers. Most packets have one at most, which needs no list.
+struct Frames {
+    first: Frame,
+    rest: Vec<Frame>,
+}
 
 impl Attachments {
     /// Adds one and gives its number.
     fn push(&self, bytes: &[u8]) -> usize {
-        let mut frames = self.0.take();
-        let number = frames.len();
-        frames.push(Frame::binary(bytes));
-        self.0.set(frames);
+        let frame = Frame::binary(bytes);
+        let frames = match self.0.take() {
+            None => Frames { first: frame, rest: Vec::new() },
+            Some(mut frames) => {
+                frames.rest.push(frame);
+                frames
+            }
+        };
+        let number = frames.rest.len();
+        self.0.set(Some(frames));
         number
+    }
+}
+
+impl Frames {
+    fn finish(self) -> Arc<[Frame]> {
+        if self.rest.is_empty() { Arc::from([self.first]) } else { iter::once(self.first).chain(self.rest).collect() }
     }
 }
 

@@ -37,9 +37,14 @@ fn short_prefix(text: &[u8]) -> usize {
 
 /// Whether a string stands for itself in JSON.
 pub(super) fn is_plain(text: &[u8]) -> bool {
-    let Some(last) = text.last_chunk() else { return short_prefix(text) == text.len() };
-    // Without a branch in it, the loop can be compiled to wide instructions.
-    text.as_chunks().0.iter().fold(escaped(*last), |marks, word| marks | escaped(*word)) == 0
+    if let Some(last) = text.last_chunk() {
+        // Without a branch in it, the loop can be compiled to wide instructions.
+        return text.as_chunks().0.iter().fold(escaped(*last), |marks, word| marks | escaped(*word)) == 0;
+    }
+    match (text.first_chunk(), text.last_chunk()) {
+        (Some([a, b, c, d]), Some([e, f, g, h])) => escaped([*a, *b, *c, *d, *e, *f, *g, *h]) == 0,
+        _ => short_prefix(text) == text.len(),
+    }
 }
 
 #[cfg(test)]
