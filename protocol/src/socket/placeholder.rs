@@ -212,7 +212,7 @@ fn token(json: &str, at: usize) -> usize {
     match rest.first() {
         Some(b'"') => de::string(rest).map_or(rest.len(), |(len, _)| len),
         Some(b'[' | b']' | b'{' | b'}' | b',' | b':' | b' ' | b'\t' | b'\n' | b'\r') => 1,
-        _ => rest.iter().position(|byte| !byte.is_ascii_alphanumeric() && !b"+-.".contains(byte)).unwrap_or(rest.len()),
+        _ => rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'+' | b'-' | b'.')).count(),
     }
 }
 
@@ -246,16 +246,14 @@ impl Mark {
 }
 
 fn key(token: &str) -> Key {
-    let unescaped;
-    let name = if token.contains('\\') {
-        unescaped = serde_json::from_str::<String>(token).unwrap_or_default();
-        unescaped.as_str()
-    } else {
-        token.trim_matches('"')
-    };
-    match name {
-        "_placeholder" => Key::Placeholder,
-        "num" => Key::Number,
+    match token {
+        "\"_placeholder\"" => Key::Placeholder,
+        "\"num\"" => Key::Number,
+        _ if token.contains('\\') => match serde_json::from_str::<String>(token).as_deref() {
+            Ok("_placeholder") => Key::Placeholder,
+            Ok("num") => Key::Number,
+            _ => Key::Other,
+        },
         _ => Key::Other,
     }
 }
