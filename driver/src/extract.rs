@@ -139,7 +139,7 @@ impl Ack {
     /// The socket is gone, or the answer cannot be encoded.
     pub fn send(self, args: impl Serialize) -> Result<(), EmitError> {
         let Some(id) = self.id else { return Ok(()) };
-        self.socket.send(encode(|encoder| encoder.ack(self.socket.namespace_name(), id, &args))?)
+        encode(|encoder| self.socket.send_encoded(encoder.write_ack(self.socket.namespace_name(), id, &args)?))
     }
 
     /// Whether the client asked for an answer.

@@ -1,6 +1,7 @@
 use std::cell::RefCell;
 
 use socketio_protocol::engine::{Packet, Session};
+use socketio_protocol::socket::Encoded;
 
 use crate::mailbox::Mailbox;
 
@@ -64,7 +65,7 @@ pub(crate) fn send(packet: Packet) {
 }
 
 /// Sends to the session of `mailbox`, if its task runs on this thread and nothing waits in front of the packet in the
-/// mailbox. Else, or where too much waits already, the packet is given back.
+/// mailbox. Else, or where too much waits already, the packet is given back, to go there.
 pub(crate) fn send_to<M>(mailbox: &Mailbox<M>, packet: Packet) -> Result<(), Packet> {
     OUTBOX.with_borrow_mut(|outbox| {
         if outbox.owner != mailbox.address() || !mailbox.lets_pass(packet.cost()) {
@@ -73,6 +74,22 @@ pub(crate) fn send_to<M>(mailbox: &Mailbox<M>, packet: Packet) -> Result<(), Pac
         outbox.push(packet);
         Ok(())
     })
+}
+
+/// As [`send_to`], for a packet that is copied if it is small.
+#[inline]
+pub(crate) fn send_encoded_to<M>(mailbox: &Mailbox<M>, encoded: Encoded<'_>) -> Result<(), Packet> {
+    let Some(frame) = encoded.as_frame().filter(|frame| frame.len() <= SMALL) else {
+        return send_to(mailbox, encoded.into_packet());
+    };
+    let sent = OUTBOX.with_borrow_mut(|outbox| {
+        let passes = outbox.owner == mailbox.address() && mailbox.lets_pass(frame.len() + Packet::OVERHEAD);
+        if passes {
+            outbox.frames.extend_from_slice(frame);
+        }
+        passes
+    });
+    if sent { Ok(()) } else { Err(encoded.into_packet()) }
 }
 
 /// Hands everything to the session.

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use socketio_protocol::SocketId;
 use socketio_protocol::engine::Packet;
 use socketio_protocol::rooms::Slot;
-use socketio_protocol::socket::{DecodeError, Payload, SocketKey};
+use socketio_protocol::socket::{DecodeError, Encoded, Payload, SocketKey};
 
 use crate::broadcast::Broadcast;
 use crate::connection::{Order, Question, Reply, SocketMail};
@@ -131,7 +131,7 @@ impl Socket {
     ///
     /// The socket is not connected, too much waits for the client already, or the event cannot be encoded.
     pub fn emit(&self, event: &str, args: impl Serialize) -> Result<(), EmitError> {
-        self.send(encode(|encoder| encoder.event(self.namespace_name(), event, &args, None))?)
+        encode(|encoder| self.send_encoded(encoder.write_event(self.namespace_name(), event, &args, None)?))
     }
 
     /// Emits an event and waits for the client's answer: `let (a, b): (u8, u8) = socket.emit_with_ack("x", ()).await?`.
@@ -240,7 +240,16 @@ impl Socket {
     /// Queues a packet.
     pub(crate) fn send(&self, packet: Packet) -> Result<(), EmitError> {
         let socket = self.key()?;
-        let Err(packet) = outbox::send_to(&self.0.mailbox, packet) else { return Ok(()) };
+        outbox::send_to(&self.0.mailbox, packet).or_else(|packet| self.post(socket, packet))
+    }
+
+    /// Sends a packet, or queues it.
+    pub(crate) fn send_encoded(&self, encoded: Encoded<'_>) -> Result<(), EmitError> {
+        let socket = self.key()?;
+        outbox::send_encoded_to(&self.0.mailbox, encoded).or_else(|packet| self.post(socket, packet))
+    }
+
+    fn post(&self, socket: SocketKey, packet: Packet) -> Result<(), EmitError> {
         let cost = packet.cost();
         let mail = SocketMail(Order::Emit { socket, packet });
         self.0.mailbox.push_packet(mail, cost).map_err(|_| EmitError::QueueFull)

@@ -94,7 +94,7 @@ mod text;
 
 pub use attachment::Binary;
 pub use packet::{
-    ConnectError, EncodeError, Encoder, encode_ack, encode_connect, encode_connect_error, encode_disconnect,
+    ConnectError, EncodeError, Encoded, Encoder, encode_ack, encode_connect, encode_connect_error, encode_disconnect,
     encode_event,
 };
 pub use packet::{Header, PacketError, PacketType};

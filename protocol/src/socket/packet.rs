@@ -1,8 +1,9 @@
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::{fmt, mem};
 
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use memchr::memchr;
 use serde::Serialize;
 
@@ -194,9 +195,6 @@ pub struct Encoder {
 }
 
 impl Encoder {
-    /// The capacity above which the buffer is not kept.
-    const KEEP: usize = 64 * 1024;
-
     /// An event, which is to be answered under `id` if there is one.
     ///
     /// # Errors
@@ -209,6 +207,21 @@ impl Encoder {
         args: &A,
         id: Option<u64>,
     ) -> Result<Packet, EncodeError> {
+        self.write_event(namespace, event, args, id).map(Encoded::into_packet)
+    }
+
+    /// As [`Encoder::event`], but the packet stays in the encoder, for who copies it elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// See [`Encoder::event`].
+    pub fn write_event<A: Serialize + ?Sized>(
+        &mut self,
+        namespace: &str,
+        event: &str,
+        args: &A,
+        id: Option<u64>,
+    ) -> Result<Encoded<'_>, EncodeError> {
         if is_reserved(event) {
             return Err(EncodeError::ReservedName);
         }
@@ -221,6 +234,20 @@ impl Encoder {
     ///
     /// Serde cannot write the arguments as JSON.
     pub fn ack<A: Serialize + ?Sized>(&mut self, namespace: &str, id: u64, args: &A) -> Result<Packet, EncodeError> {
+        self.write_ack(namespace, id, args).map(Encoded::into_packet)
+    }
+
+    /// As [`Encoder::ack`], but the packet stays in the encoder, for who copies it elsewhere.
+    ///
+    /// # Errors
+    ///
+    /// See [`Encoder::ack`].
+    pub fn write_ack<A: Serialize + ?Sized>(
+        &mut self,
+        namespace: &str,
+        id: u64,
+        args: &A,
+    ) -> Result<Encoded<'_>, EncodeError> {
         self.list([PacketType::Ack, PacketType::BinaryAck], namespace, Some(id), None, args)
     }
 
@@ -232,21 +259,49 @@ impl Encoder {
         id: Option<u64>,
         event: Option<&str>,
         args: &A,
-    ) -> Result<Packet, EncodeError> {
-        let mut packet = Writer::new(mem::take(&mut self.buffer), namespace, id);
-        let attachments = ser::write_list(packet.builder.payload(), event, args).map_err(EncodeError::Json)?;
-        let Some(attachments) = attachments else { return Ok(Packet::from_frames(self.finish(packet, text), None)) };
-        packet.prepend(b"-");
-        packet.prepend_number(attachments.len());
-        Ok(Packet::from_frames(self.finish(packet, binary), Some(attachments)))
+    ) -> Result<Encoded<'_>, EncodeError> {
+        // A large packet that was not kept leaves a large buffer.
+        let buffer = Some(mem::take(&mut self.buffer)).filter(|buffer| buffer.capacity() <= 2 * Encoded::KEEP);
+        let mut packet = Writer::new(buffer.unwrap_or_default(), namespace, id);
+        let rest = ser::write_list(packet.builder.payload(), event, args).map_err(EncodeError::Json)?;
+        if let Some(rest) = &rest {
+            packet.prepend(b"-");
+            packet.prepend_number(rest.len());
+        }
+        let (buffer, start) = packet.finish(if rest.is_some() { binary } else { text });
+        self.buffer = buffer;
+        Ok(Encoded { buffer: &mut self.buffer, start, rest })
+    }
+}
+
+/// A packet that is still in the buffer of its [`Encoder`].
+#[derive(Debug)]
+pub struct Encoded<'e> {
+    buffer: &'e mut Vec<u8>,
+    /// Where its first frame begins.
+    start: usize,
+    rest: Option<Arc<[Frame]>>,
+}
+
+impl Encoded<'_> {
+    /// Up to so many bytes the buffer is kept, and a packet is a copy of just its size.
+    const KEEP: usize = 16 * 1024;
+
+    /// The finished frame of a packet without attachments.
+    pub fn as_frame(&self) -> Option<&[u8]> {
+        self.rest.is_none().then(|| self.buffer.get(self.start..).unwrap_or_default())
     }
 
-    fn finish(&mut self, packet: Writer, kind: PacketType) -> Frame {
-        let (frame, buffer) = packet.finish(kind);
-        if buffer.capacity() <= Self::KEEP {
-            self.buffer = buffer;
-        }
-        frame
+    /// The packet, to be kept.
+    pub fn into_packet(self) -> Packet {
+        let first = if self.buffer.len() <= Self::KEEP {
+            Frame::from_finished(Bytes::copy_from_slice(self.buffer.get(self.start..).unwrap_or_default()))
+        } else {
+            let mut bytes = Bytes::from(mem::take(self.buffer));
+            bytes.advance(self.start.min(bytes.len()));
+            Frame::from_finished(bytes)
+        };
+        Packet::from_frames(first, self.rest)
     }
 }
 
@@ -400,16 +455,17 @@ impl Writer {
         self.prepend(itoa::Buffer::new().format(number).as_bytes());
     }
 
-    /// Puts the type in front. Gives the buffer back.
+    /// Puts the type in front. Gives the buffer, and where the frame begins in it.
     #[inline]
-    fn finish(mut self, kind: PacketType) -> (Frame, Vec<u8>) {
+    fn finish(mut self, kind: PacketType) -> (Vec<u8>, usize) {
         self.prepend(&[Engine::Message as u8, kind as u8]);
-        self.builder.finish_copied(Opcode::Text)
+        self.builder.finish_in_place(Opcode::Text)
     }
 
     /// A packet of one frame.
     fn packet(self, kind: PacketType) -> Packet {
-        Packet::from_frames(self.finish(kind).0, None)
+        let (mut buffer, start) = self.finish(kind);
+        Encoded { buffer: &mut buffer, start, rest: None }.into_packet()
     }
 }
 

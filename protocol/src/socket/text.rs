@@ -16,6 +16,22 @@ fn escaped(word: [u8; 8]) -> u64 {
 /// How many bytes precede the first that JSON escapes.
 #[inline]
 pub(super) fn plain_prefix(text: &[u8]) -> usize {
+    let (blocks, _) = text.as_chunks();
+    let plain = blocks.iter().take_while(|block| is_plain_block(block)).count() * BLOCK;
+    plain + prefix_by_words(text.get(plain..).unwrap_or_default())
+}
+
+/// Bytes that are looked at together where there are many.
+const BLOCK: usize = 64;
+
+/// Without a branch for each byte, this can be compiled to wide instructions.
+fn is_plain_block(block: &[u8; BLOCK]) -> bool {
+    let escaped = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
+    block.iter().fold(0, |marks, byte| marks | escaped(*byte)) == 0
+}
+
+#[inline]
+fn prefix_by_words(text: &[u8]) -> usize {
     let first = |marks: u64| marks.trailing_zeros() as usize / 8;
     for (index, word) in text.as_chunks().0.iter().enumerate() {
         let marks = escaped(*word);
@@ -37,6 +53,9 @@ fn short_prefix(text: &[u8]) -> usize {
 
 /// Whether a string stands for itself in JSON.
 pub(super) fn is_plain(text: &[u8]) -> bool {
+    if text.len() >= BLOCK {
+        return plain_prefix(text) == text.len();
+    }
     if let Some(last) = text.last_chunk() {
         // Without a branch in it, the loop can be compiled to wide instructions.
         return text.as_chunks().0.iter().fold(escaped(*last), |marks, word| marks | escaped(*word)) == 0;
@@ -49,6 +68,8 @@ pub(super) fn is_plain(text: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use alloc::vec;
+
     use super::*;
 
     #[test]
@@ -76,6 +97,11 @@ mod tests {
         for pair in [[b'"', b'!'], [b'\\', b']'], [0, 0x20], [0x1f, 0x9f], [b'"', b'\\']] {
             assert_eq!(plain_prefix(&[&b"ab"[..], &pair, &pair, &pair].concat()), 2);
             assert_eq!(plain_prefix(&[&b"0123456789"[..], &pair, &pair, &pair].concat()), 10);
+            for at in [63, 64, 65, 127, 128, 200] {
+                let text = [&vec![b'x'; at][..], &pair, &[b'x'; 100]].concat();
+                assert_eq!((plain_prefix(&text), is_plain(&text)), (at, false), "{at}");
+                assert_eq!((plain_prefix(&text[..at]), is_plain(&text[..at])), (at, true), "{at}");
+            }
         }
     }
 }

@@ -78,9 +78,9 @@ impl Frame {
         })
     }
 
-    /// Frames back to back that are only to be written, as one.
-    pub(crate) fn run(run: &[u8]) -> Self {
-        Self { bytes: Bytes::copy_from_slice(run) }
+    /// A finished frame, or several back to back if they are only to be written.
+    pub(crate) fn from_finished(bytes: Bytes) -> Self {
+        Self { bytes }
     }
 
     /// What the frame carries.
@@ -173,7 +173,7 @@ impl FrameBuilder {
     }
 
     /// As [`FrameBuilder::new`], in a buffer that was used before and is given back by
-    /// [`FrameBuilder::finish_copied`].
+    /// [`FrameBuilder::finish_in_place`].
     pub fn reuse(mut buffer: Vec<u8>, prefix: usize) -> Self {
         let start = Self::HEADROOM + prefix;
         // What is in the gap does not matter: only what is put there is sent.
@@ -200,11 +200,11 @@ impl FrameBuilder {
         Frame { bytes }
     }
 
-    /// As [`FrameBuilder::finish`], but the frame takes no more memory than it needs, and the buffer comes back.
-    pub fn finish_copied(mut self, opcode: Opcode) -> (Frame, Vec<u8>) {
+    /// As [`FrameBuilder::finish`], but the finished frame stays in the buffer; where it begins is told, too.
+    #[inline]
+    pub fn finish_in_place(mut self, opcode: Opcode) -> (Vec<u8>, usize) {
         self.put_header(opcode);
-        let bytes = Bytes::copy_from_slice(self.buffer.get(self.start..).unwrap_or_default());
-        (Frame { bytes }, self.buffer)
+        (self.buffer, self.start)
     }
 
     #[inline]
@@ -334,14 +334,13 @@ mod tests {
     #[test]
     fn a_reused_buffer_comes_back_and_leaves_no_trace() {
         let builder = FrameBuilder::reuse(b"something that was there before".to_vec(), 4);
-        let (empty, buffer) = builder.finish_copied(Opcode::Text);
-        assert_eq!(empty.as_bytes(), b"\x81\x00");
+        let (buffer, start) = builder.finish_in_place(Opcode::Text);
+        assert_eq!(buffer[start..], *b"\x81\x00");
         let mut builder = FrameBuilder::reuse(buffer, 4);
         builder.payload().extend_from_slice(b"load");
         assert!(builder.prepend(b"pay"));
-        let (frame, buffer) = builder.finish_copied(Opcode::Text);
-        assert_eq!(frame, Frame::text("payload"));
-        assert!(buffer.capacity() > 0);
+        let (buffer, start) = builder.finish_in_place(Opcode::Text);
+        assert_eq!(buffer[start..], *b"\x81\x07payload");
     }
 
     #[test]

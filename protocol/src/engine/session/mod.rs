@@ -328,7 +328,10 @@ impl Session {
             return Err(SendError::Closed);
         }
         match self.transport {
-            Transport::WebSocket => self.enqueue(Packet::from_frames(Frame::run(frames), None)),
+            Transport::WebSocket => {
+                let run = Frame::from_finished(Bytes::copy_from_slice(frames));
+                self.enqueue(Packet::from_frames(run, None))
+            }
             // They are written as payloads, one by one, whenever a poll comes.
             Transport::Polling => {
                 Frame::split(frames).try_for_each(|frame| self.enqueue(Packet::from_frames(frame, None)))
