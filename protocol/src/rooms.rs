@@ -20,16 +20,15 @@
 //! assert_eq!(recipients, [bob]);
 //! ```
 //!
-//! Joining and leaving take constant time (logarithmic for a socket in very many rooms), a resolution takes time
-//! proportional to the named rooms. A membership costs 12 bytes plus the spare room of two growing vectors. Rooms come
-//! into being with their first member and are freed with their last; the last socket frees everything. Which sockets join
-//! what is the application's decision, so nothing here is limited.
+//! Joining and leaving take constant time, a resolution takes time proportional to the named rooms. A membership costs 16
+//! bytes plus the spare room of two growing vectors. Rooms come into being with their first member and are freed with
+//! their last; the last socket frees everything. Which sockets join what is the application's decision, so nothing here is
+//! limited.
 //!
 //! The order of recipients depends on the sequence of calls alone: not on the seed, which only makes the hash tables safe
 //! from peers who choose their rooms' names.
 
 use alloc::boxed::Box;
-use alloc::collections::BTreeMap;
 use alloc::vec::Vec;
 use core::{fmt, iter, mem};
 
@@ -37,6 +36,10 @@ use hashbrown::HashTable;
 use siphasher::sip::SipHasher13;
 
 use crate::{Random, Seed, SocketId};
+
+mod joined;
+
+use joined::{Joined, Membership};
 
 /// A connected socket in [`Rooms`]: never valid again after the socket was removed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -71,13 +74,17 @@ impl Target<'_> {
 #[derive(Clone, Debug)]
 pub struct Rooms {
     index: Index,
-    marks: Marks,
+    places: Places,
+    met: Met,
 }
 
 impl Rooms {
     /// Nobody in no rooms. `seed` keys the hash tables.
     pub fn new(seed: Seed) -> Self {
-        Self { index: Index::new(NameHasher::new(seed)), marks: Marks::default() }
+        let mut random = Random::new(seed);
+        let hasher = NameHasher::new(&mut random);
+        let key = u64::from_le_bytes(random.bytes());
+        Self { index: Index::new(hasher, key), places: Places::default(), met: Met::default() }
     }
 
     /// Adds a connected socket, which is in the room of its own `id` only.
@@ -85,40 +92,42 @@ impl Rooms {
     /// Ids are meant to be unique; of several sockets with one id, the id names the last.
     pub fn insert(&mut self, id: &SocketId) -> Slot {
         let index = self.index.add_socket(id);
-        self.marks.occupy(index)
+        self.met.reserve(index);
+        self.places.occupy(index)
     }
 
     /// Removes a socket from all its rooms and the namespace. False if it was gone already.
     pub fn remove(&mut self, slot: Slot) -> bool {
-        if !self.marks.is_live(slot) {
+        if !self.places.is_live(slot) {
             return false;
         }
-        self.marks.vacate(slot);
+        self.places.vacate(slot);
         self.index.remove_socket(slot.index);
         if self.is_empty() {
-            self.index = Index::new(self.index.hasher.clone());
-            self.marks.list = Vec::new();
+            self.index = Index::new(self.index.hasher.clone(), self.index.key);
+            self.places.generations = Vec::new();
+            self.met = Met::default();
         }
         true
     }
 
     /// Puts a socket into a room. False, and nothing happens, if it was in it, or is gone.
     pub fn join(&mut self, slot: Slot, room: &str) -> bool {
-        self.id(slot).is_some_and(|id| id.as_str() != room) && self.index.join(slot.index, room)
+        self.id(slot).is_some_and(|id| id.as_str() != room) && self.index.join(slot, room)
     }
 
     /// Takes a socket out of a room. False, and nothing happens, if it was not in it, or is gone; the room of its own id
     /// cannot be left.
     pub fn leave(&mut self, slot: Slot, room: &str) -> bool {
-        self.marks.is_live(slot) && self.index.leave(slot.index, room)
+        self.places.is_live(slot) && self.index.leave(slot.index, room)
     }
 
     /// The rooms that a socket is in: its own id, then the others in the order of joining. Empty if it is gone.
     pub fn rooms(&self, slot: Slot) -> impl Iterator<Item = &str> {
-        let socket = self.index.sockets.get(slot.index()).filter(|_| self.marks.is_live(slot));
+        let socket = self.index.sockets.get(slot.index()).filter(|_| self.places.is_live(slot));
         let own = socket.and_then(|socket| socket.id.as_deref());
-        let joined = socket.into_iter().flat_map(|socket| socket.joined.rooms());
-        own.into_iter().chain(joined.filter_map(|room| Some(&*self.index.rooms.get(room as usize)?.name)))
+        let joined = socket.into_iter().flat_map(|socket| socket.joined.iter());
+        own.into_iter().chain(joined.filter_map(|joined| Some(&*self.index.rooms.get(joined.room as usize)?.name)))
     }
 
     /// Whether a socket is in a room; false if it is gone.
@@ -129,29 +138,49 @@ impl Rooms {
     /// The socket with this id.
     pub fn find(&self, id: &str) -> Option<Slot> {
         let index = self.index.find_id(self.index.hasher.hash(id), id)?;
-        self.marks.slot(index)
+        self.places.slot(index)
     }
 
     /// The id of a socket, `None` if it is gone.
     pub fn id(&self, slot: Slot) -> Option<&SocketId> {
-        self.index.sockets.get(slot.index()).filter(|_| self.marks.is_live(slot))?.id.as_ref()
+        self.index.sockets.get(slot.index()).filter(|_| self.places.is_live(slot))?.id.as_ref()
     }
 
     /// Appends whom `target` reaches to `recipients`, each once.
     ///
-    /// `&mut self` is for the marks that tell who was met already: nothing else changes.
+    /// `&mut self` is for the marks that tell who was met already: nothing is changed by it.
     pub fn resolve<S: AsRef<str>>(&mut self, target: &Target<'_, S>, recipients: &mut Vec<Slot>) {
-        let (index, marks) = (&self.index, &mut self.marks);
-        marks.next_epoch();
-        for socket in target.except.iter().flat_map(|name| index.reached(name.as_ref())) {
-            let _ = marks.meet(socket);
+        let Self { index, places, met } = self;
+        let reach = |name: &S| index.reached(name.as_ref());
+        for (own, members) in target.except.iter().map(reach) {
+            own.into_iter().chain(members.iter().map(|member| member.index)).for_each(|socket| _ = met.first(socket));
         }
-        if target.rooms.is_empty() {
-            recipients.extend(marks.unmet());
-            return;
+        match target.rooms {
+            [] => recipients.extend(places.all().filter(|slot| !met.contains(slot.index))),
+            // No name reaches a socket twice: nobody joins the room of its own id.
+            [name] => {
+                let (own, members) = reach(name);
+                let own = own.and_then(|own| places.slot(own));
+                if target.except.is_empty() {
+                    recipients.extend(own);
+                    recipients.extend_from_slice(members);
+                } else {
+                    recipients.extend(own.filter(|slot| !met.contains(slot.index)));
+                    recipients.extend(members.iter().filter(|slot| !met.contains(slot.index)));
+                }
+            }
+            names => {
+                let before = recipients.len();
+                for (own, members) in names.iter().map(reach) {
+                    let own = own.and_then(|own| places.slot(own));
+                    recipients.extend(own.filter(|slot| met.first(slot.index)));
+                    recipients.extend(members.iter().filter(|slot| met.first(slot.index)));
+                }
+                recipients.iter().skip(before).for_each(|slot| met.forget(slot.index));
+            }
         }
-        for name in target.rooms {
-            recipients.extend(index.reached(name.as_ref()).filter_map(|socket| marks.meet(socket)));
+        for (own, members) in target.except.iter().map(reach) {
+            own.into_iter().chain(members.iter().map(|member| member.index)).for_each(|socket| met.forget(socket));
         }
     }
 
@@ -180,6 +209,8 @@ impl Rooms {
 #[derive(Clone, Debug)]
 struct Index {
     hasher: NameHasher,
+    /// Of the hash tables of numbers.
+    key: u64,
     ids: HashTable<u32>,
     sockets: Vec<Socket>,
     free_sockets: Vec<u32>,
@@ -199,13 +230,15 @@ struct Socket {
 #[derive(Clone, Debug, Default)]
 struct Room {
     name: Box<str>,
-    members: Vec<u32>,
+    /// With their generations, so that a resolution reads nothing else.
+    members: Vec<Slot>,
 }
 
 impl Index {
-    fn new(hasher: NameHasher) -> Self {
+    fn new(hasher: NameHasher, key: u64) -> Self {
         Self {
             hasher,
+            key,
             ids: HashTable::new(),
             sockets: Vec::new(),
             free_sockets: Vec::new(),
@@ -238,25 +271,25 @@ impl Index {
         {
             entry.remove();
         }
-        for (room, position) in socket.joined.into_memberships() {
+        for Membership { room, position } in socket.joined.iter() {
             self.remove_member(room, position);
         }
         self.free_sockets.push(index);
     }
 
-    fn join(&mut self, socket: u32, name: &str) -> bool {
+    fn join(&mut self, slot: Slot, name: &str) -> bool {
         let room = self.find_or_add_room(name);
         // Both exist: the caller has checked the socket, and the room was just found.
         let (Some(Socket { joined, .. }), Some(Room { members, .. })) =
-            (self.sockets.get_mut(socket as usize), self.rooms.get_mut(room as usize))
+            (self.sockets.get_mut(slot.index()), self.rooms.get_mut(room as usize))
         else {
             return false;
         };
         if joined.position(room).is_some() {
             return false;
         }
-        joined.insert(room, number(members.len()));
-        members.push(socket);
+        joined.insert(Membership { room, position: number(members.len()) }, self.key);
+        members.push(slot);
         self.memberships += 1;
         true
     }
@@ -279,13 +312,13 @@ impl Index {
     /// Fills the gap at `position` with the last member, who is told its new position. Frees the room with its last.
     fn remove_member(&mut self, room: u32, position: u32) {
         let Some(Room { name, members }) = self.rooms.get_mut(room as usize) else { return };
-        if position as usize >= members.len() {
-            return;
-        }
-        members.swap_remove(position as usize);
+        let Some(last) = members.pop() else { return };
         self.memberships -= 1;
-        if let Some(moved) = members.get(position as usize).and_then(|moved| self.sockets.get_mut(*moved as usize)) {
-            moved.joined.set_position(room, position);
+        if let Some(gap) = members.get_mut(position as usize) {
+            *gap = last;
+            if let Some(moved) = self.sockets.get_mut(last.index()) {
+                moved.joined.set_position(room, position);
+            }
         }
         if members.len() < members.capacity() / 4 {
             members.shrink_to(members.len() * 2);
@@ -331,12 +364,11 @@ impl Index {
         self.ids.find(hash, |socket| self.sockets.get(*socket as usize).is_some_and(is_named)).copied()
     }
 
-    /// The sockets that a name stands for: the one whose id it is, then the members of the room.
-    fn reached(&self, name: &str) -> impl Iterator<Item = u32> {
+    /// The sockets that a name stands for: the one whose id it is, and the members of the room.
+    fn reached(&self, name: &str) -> (Option<u32>, &[Slot]) {
         let hash = self.hasher.hash(name);
         let room = self.find_room(hash, name).and_then(|room| self.rooms.get(room as usize));
-        let members = room.map_or(&[][..], |room| &room.members);
-        self.find_id(hash, name).into_iter().chain(members.iter().copied())
+        (self.find_id(hash, name), room.map_or(&[], |room| &room.members))
     }
 }
 
@@ -357,173 +389,80 @@ fn number(position: usize) -> u32 {
     u32::try_from(position).unwrap_or(u32::MAX)
 }
 
-/// The rooms that a socket has joined, and its position in each. Most sockets are in few rooms, where a search through
-/// a short vector is fastest and smallest.
-#[derive(Clone, Debug)]
-enum Joined {
-    /// `(room, position)` in the order of joining; at most [`Joined::FEW`].
-    Few(Vec<(u32, u32)>),
-    Many(Box<Many>),
-}
-
+/// Which sockets are connected, by their index: the generation, 0 while nobody uses the place.
 #[derive(Clone, Debug, Default)]
-struct Many {
-    /// By room: the position, and the key in `in_order`.
-    memberships: BTreeMap<u32, (u32, u64)>,
-    in_order: BTreeMap<u64, u32>,
-    next: u64,
-}
-
-impl Default for Joined {
-    fn default() -> Self {
-        Self::Few(Vec::new())
-    }
-}
-
-impl Joined {
-    const FEW: usize = 32;
-
-    fn position(&self, room: u32) -> Option<u32> {
-        match self {
-            Self::Few(few) => few.iter().find(|entry| entry.0 == room).map(|entry| entry.1),
-            Self::Many(many) => many.memberships.get(&room).map(|entry| entry.0),
-        }
-    }
-
-    fn set_position(&mut self, room: u32, position: u32) {
-        let stored = match self {
-            Self::Few(few) => few.iter_mut().find(|entry| entry.0 == room).map(|entry| &mut entry.1),
-            Self::Many(many) => many.memberships.get_mut(&room).map(|entry| &mut entry.0),
-        };
-        if let Some(stored) = stored {
-            *stored = position;
-        }
-    }
-
-    /// Adds a room that is not in it yet.
-    fn insert(&mut self, room: u32, position: u32) {
-        match self {
-            Self::Few(few) if few.len() < Self::FEW => few.push((room, position)),
-            Self::Few(few) => {
-                let mut many = Many::default();
-                for (room, position) in few.drain(..).chain([(room, position)]) {
-                    many.insert(room, position);
-                }
-                *self = Self::Many(Box::new(many));
-            }
-            Self::Many(many) => many.insert(room, position),
-        }
-    }
-
-    /// Removes a room and says which position the socket had in it.
-    fn remove(&mut self, room: u32) -> Option<u32> {
-        match self {
-            Self::Few(few) => {
-                let at = few.iter().position(|entry| entry.0 == room)?;
-                Some(few.remove(at).1)
-            }
-            Self::Many(many) => {
-                let (position, order) = many.memberships.remove(&room)?;
-                many.in_order.remove(&order);
-                Some(position)
-            }
-        }
-    }
-
-    /// The rooms in the order of joining.
-    fn rooms(&self) -> impl Iterator<Item = u32> {
-        let (few, many) = match self {
-            Self::Few(few) => (Some(few.iter().map(|entry| entry.0)), None),
-            Self::Many(many) => (None, Some(many.in_order.values().copied())),
-        };
-        few.into_iter().flatten().chain(many.into_iter().flatten())
-    }
-
-    /// `(room, position)` in no particular, but a deterministic order.
-    fn into_memberships(self) -> impl Iterator<Item = (u32, u32)> {
-        let (few, many) = match self {
-            Self::Few(few) => (few, BTreeMap::new()),
-            Self::Many(many) => (Vec::new(), many.memberships),
-        };
-        few.into_iter().chain(many.into_iter().map(|(room, (position, _))| (room, position)))
-    }
-}
-
-impl Many {
-    fn insert(&mut self, room: u32, position: u32) {
-        self.memberships.insert(room, (position, self.next));
-        self.in_order.insert(self.next, room);
-        self.next += 1;
-    }
-}
-
-/// What a resolution reads and writes of each socket, apart from all else so that it stays in the cache.
-#[derive(Clone, Debug, Default)]
-struct Marks {
-    list: Vec<Mark>,
-    /// The number of the current resolution.
-    epoch: u32,
+struct Places {
+    generations: Vec<u32>,
     /// The generation given out last.
-    generation: u32,
+    latest: u32,
 }
 
-#[derive(Copy, Clone, Debug, Default)]
-struct Mark {
-    /// 0 while nobody uses the slot.
-    generation: u32,
-    /// The last resolution that met the socket.
-    epoch: u32,
-}
-
-impl Marks {
+impl Places {
     /// Gives the place to a new socket. Generations repeat after 2^32 sockets, in which time nobody keeps a stale slot.
     fn occupy(&mut self, index: u32) -> Slot {
-        self.generation = self.generation.checked_add(1).unwrap_or(1);
-        let mark = Mark { generation: self.generation, epoch: 0 };
-        match self.list.get_mut(index as usize) {
-            Some(place) => *place = mark,
-            None => self.list.push(mark),
+        self.latest = self.latest.checked_add(1).unwrap_or(1);
+        match self.generations.get_mut(index as usize) {
+            Some(generation) => *generation = self.latest,
+            None => self.generations.push(self.latest),
         }
-        Slot { index, generation: self.generation }
+        Slot { index, generation: self.latest }
     }
 
     fn vacate(&mut self, slot: Slot) {
-        if let Some(mark) = self.list.get_mut(slot.index()) {
-            *mark = Mark::default();
+        if let Some(generation) = self.generations.get_mut(slot.index()) {
+            *generation = 0;
         }
     }
 
     fn is_live(&self, slot: Slot) -> bool {
-        self.list.get(slot.index()).is_some_and(|mark| mark.generation == slot.generation)
+        self.generations.get(slot.index()).is_some_and(|generation| *generation == slot.generation)
     }
 
     fn slot(&self, index: u32) -> Option<Slot> {
-        let generation = self.list.get(index as usize)?.generation;
+        let generation = *self.generations.get(index as usize)?;
         Some(Slot { index, generation })
     }
 
-    /// Starts a resolution: nobody was met.
-    fn next_epoch(&mut self) {
-        self.epoch = self.epoch.checked_add(1).unwrap_or_else(|| {
-            self.list.iter_mut().for_each(|mark| mark.epoch = 0);
-            1
-        });
+    /// Every connected socket, in the order of the places.
+    fn all(&self) -> impl Iterator<Item = Slot> {
+        let slots =
+            iter::zip(0.., &self.generations).map(|(index, generation)| Slot { index, generation: *generation });
+        slots.filter(|slot| slot.generation != 0)
+    }
+}
+
+/// The sockets that a resolution has met: one bit each, so that those of a million sockets stay in the cache. None is set
+/// between two resolutions.
+#[derive(Clone, Debug, Default)]
+struct Met(Vec<u64>);
+
+impl Met {
+    fn reserve(&mut self, socket: u32) {
+        let words = (socket / u64::BITS) as usize + 1;
+        if self.0.len() < words {
+            self.0.resize(words, 0);
+        }
     }
 
-    /// Notes that a socket was met, and gives its slot the first time.
-    fn meet(&mut self, index: u32) -> Option<Slot> {
-        let mark = self.list.get_mut(index as usize)?;
-        let first = mark.epoch != self.epoch;
-        mark.epoch = self.epoch;
-        first.then_some(Slot { index, generation: mark.generation })
+    fn bit(socket: u32) -> u64 {
+        1 << (socket % u64::BITS)
     }
 
-    /// Every socket that was not met, in the order of the slots.
-    fn unmet(&self) -> impl Iterator<Item = Slot> {
-        let unmet = |mark: &Mark| mark.generation != 0 && mark.epoch != self.epoch;
-        iter::zip(0.., &self.list)
-            .filter(move |(_, mark)| unmet(mark))
-            .map(|(index, mark)| Slot { index, generation: mark.generation })
+    fn contains(&self, socket: u32) -> bool {
+        self.0.get((socket / u64::BITS) as usize).is_some_and(|word| word & Self::bit(socket) != 0)
+    }
+
+    /// Notes that a socket was met, and tells whether it is the first time.
+    fn first(&mut self, socket: u32) -> bool {
+        let Some(word) = self.0.get_mut((socket / u64::BITS) as usize) else { return false };
+        let before = mem::replace(word, *word | Self::bit(socket));
+        before & Self::bit(socket) == 0
+    }
+
+    fn forget(&mut self, socket: u32) {
+        if let Some(word) = self.0.get_mut((socket / u64::BITS) as usize) {
+            *word &= !Self::bit(socket);
+        }
     }
 }
 
@@ -532,8 +471,8 @@ impl Marks {
 struct NameHasher(SipHasher13);
 
 impl NameHasher {
-    fn new(seed: Seed) -> Self {
-        Self(SipHasher13::new_with_key(&Random::new(seed).bytes()))
+    fn new(random: &mut Random) -> Self {
+        Self(SipHasher13::new_with_key(&random.bytes()))
     }
 
     fn hash(&self, name: &str) -> u64 {
