@@ -1,5 +1,6 @@
 use core::fmt;
 use core::future::{Future, ready};
+use core::mem;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, RwLock};
@@ -7,14 +8,16 @@ use std::sync::{Arc, Mutex, RwLock};
 use serde::Serialize;
 use socketio_protocol::engine::Packet;
 use socketio_protocol::rooms::{Rooms, Slot, Target};
-use socketio_protocol::socket::{ConnectError, DisconnectReason};
+use socketio_protocol::socket::{ConnectError, DisconnectReason, SocketKey};
 use socketio_protocol::{Random, Seed};
 
 use crate::broadcast::Broadcast;
+use crate::connection::{Order, SocketMail};
 use crate::error::{EmitError, HandlerError};
 use crate::extract::{ExtractConnect, ExtractDisconnect};
 use crate::handler::{Handler, IntoOutcome, Outcome, Table, erase};
-use crate::mailbox::lock;
+use crate::mailbox::{Mailbox, lock};
+use crate::outbox;
 use crate::socket::Socket;
 
 /// A namespace: a channel of its own on its clients' connections. Cloning it counts a reference.
@@ -50,9 +53,23 @@ pub(crate) type DisconnectHandler = Arc<dyn Fn(Socket, DisconnectReason) -> BoxF
 struct Index {
     rooms: Rooms,
     /// By the index of their slots.
-    sockets: Vec<Option<Socket>>,
-    /// Buffer of a broadcast.
+    sockets: Vec<Option<Member>>,
+    /// Buffers of a broadcast.
     slots: Vec<Slot>,
+    recipients: Vec<Recipient>,
+}
+
+struct Member {
+    socket: Socket,
+    /// Beside the socket, so that a broadcast need not look into it.
+    recipient: Recipient,
+}
+
+/// Where a socket's packets go.
+#[derive(Clone)]
+pub(crate) struct Recipient {
+    pub(crate) mailbox: Mailbox<SocketMail>,
+    pub(crate) key: SocketKey,
 }
 
 /// A function that is called at a socket's CONNECT; see [`Namespace::on_connect`] and [`Namespace::middleware`].
@@ -122,7 +139,8 @@ disconnect_function!(A, B, C, D);
 
 impl Namespace {
     pub(crate) fn new(name: &str, mut random: Random) -> Self {
-        let index = Index { rooms: Rooms::new(Seed::new(random.bytes())), sockets: Vec::new(), slots: Vec::new() };
+        let rooms = Rooms::new(Seed::new(random.bytes()));
+        let index = Index { rooms, sockets: Vec::new(), slots: Vec::new(), recipients: Vec::new() };
         Self(Arc::new(Inner {
             name: name.into(),
             handlers: RwLock::default(),
@@ -212,14 +230,14 @@ impl Namespace {
 
     /// The connected sockets, in no particular order.
     pub fn sockets(&self) -> Vec<Socket> {
-        lock(&self.0.index).sockets.iter().flatten().cloned().collect()
+        lock(&self.0.index).sockets.iter().flatten().map(|member| member.socket.clone()).collect()
     }
 
     /// The connected socket of an id.
     pub fn socket(&self, id: &str) -> Option<Socket> {
         let index = lock(&self.0.index);
         let slot = index.rooms.find(id)?;
-        index.sockets.get(slot.index())?.clone()
+        index.sockets.get(slot.index())?.as_ref().map(|member| member.socket.clone())
     }
 
     pub(crate) fn handlers(&self) -> Arc<Handlers> {
@@ -236,16 +254,16 @@ impl Namespace {
     }
 
     /// Enters a connected socket, with the rooms that it joined before.
-    pub(crate) fn enter(&self, socket: &Socket, rooms: &[Box<str>]) -> Slot {
+    pub(crate) fn enter(&self, socket: &Socket, recipient: Recipient, rooms: &[Box<str>]) -> Slot {
         let mut index = lock(&self.0.index);
         let slot = index.rooms.insert(socket.socket_id());
         for room in rooms {
             index.rooms.join(slot, room);
         }
         if index.sockets.len() <= slot.index() {
-            index.sockets.resize(slot.index() + 1, None);
+            index.sockets.resize_with(slot.index() + 1, || None);
         }
-        index.sockets[slot.index()] = Some(socket.clone());
+        index.sockets[slot.index()] = Some(Member { socket: socket.clone(), recipient });
         slot
     }
 
@@ -253,7 +271,7 @@ impl Namespace {
         let mut index = lock(&self.0.index);
         let removed = index.rooms.remove(slot).then(|| index.sockets.get_mut(slot.index())?.take());
         if index.rooms.is_empty() {
-            (index.sockets, index.slots) = (Vec::new(), Vec::new());
+            (index.sockets, index.slots, index.recipients) = (Vec::new(), Vec::new(), Vec::new());
         }
         drop(index);
         // Dropped outside the lock: the last reference may run the drops of the application's own values.
@@ -267,14 +285,32 @@ impl Namespace {
     /// Queues a packet for all recipients of `target`.
     pub(crate) fn broadcast(&self, target: &Target<'_, Box<str>>, packet: &Packet) {
         let mut index = lock(&self.0.index);
-        let Index { rooms, sockets, slots } = &mut *index;
-        slots.clear();
+        let Index { rooms, sockets, slots, recipients } = &mut *index;
+        let mut recipients = mem::take(recipients);
+        let (owner, mut own) = (outbox::owner(), None);
         rooms.resolve(target, slots);
-        let recipients: Vec<Socket> = slots.iter().filter_map(|slot| sockets.get(slot.index())?.clone()).collect();
+        recipients.reserve(slots.len());
+        for slot in slots.drain(..) {
+            let Some(Member { socket, recipient }) = sockets.get(slot.index()).and_then(Option::as_ref) else {
+                continue;
+            };
+            if recipient.mailbox.address() == owner {
+                own = Some(socket.clone());
+            } else {
+                recipients.push(recipient.clone());
+            }
+        }
         drop(index);
-        for socket in recipients {
-            // Who is gone, or for whom too much waits, misses it.
-            let _ = socket.send(packet.clone());
+        let cost = packet.cost();
+        // Who is gone or for whom too much waits misses it, and who is to be disconnected: that is in the mailbox before.
+        for Recipient { mailbox, key } in recipients.drain(..) {
+            let _ = mailbox.push_packet(SocketMail(Order::Emit { socket: key, packet: packet.clone() }), cost);
+        }
+        let _ = own.map(|own| own.send(packet.clone()));
+        let mut index = lock(&self.0.index);
+        // Another broadcast at the same time may have put its own back.
+        if recipients.capacity() > index.recipients.capacity() && !index.rooms.is_empty() {
+            mem::swap(&mut index.recipients, &mut recipients);
         }
     }
 

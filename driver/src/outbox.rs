@@ -9,6 +9,8 @@ use crate::mailbox::Mailbox;
 const SMALL: usize = 2 * 1024;
 /// Room for frames that a thread keeps.
 const KEEP: usize = 64 * 1024;
+/// Room for packets that a thread keeps.
+const KEEP_PACKETS: usize = 1024;
 
 thread_local! {
     static OUTBOX: RefCell<Outbox> = const {
@@ -21,9 +23,10 @@ thread_local! {
 struct Outbox {
     /// The address of the session's mailbox; 0 while no session's task runs.
     owner: usize,
-    /// Small packets back to back.
+    /// Small packets of this session alone, back to back.
     frames: Vec<u8>,
-    /// Other packets, and how many bytes of `frames` come before each.
+    /// Other packets, such as those of broadcasts, which cost each recipient a reference; and how many bytes of `frames`
+    /// come before each.
     packets: Vec<(usize, Packet)>,
 }
 
@@ -46,7 +49,8 @@ impl Drop for Open {
     fn drop(&mut self) {
         // A task that was dropped by a panic may have left something.
         let left = OUTBOX.with_borrow_mut(|outbox| {
-            let packets = std::mem::take(&mut outbox.packets);
+            let keeps = outbox.packets.is_empty() && outbox.packets.capacity() <= KEEP_PACKETS;
+            let packets = if keeps { Vec::new() } else { std::mem::take(&mut outbox.packets) };
             outbox.frames.clear();
             outbox.frames.shrink_to(KEEP);
             outbox.owner = 0;
@@ -62,6 +66,11 @@ impl Drop for Open {
 /// Sends to the session whose task runs on this thread.
 pub(crate) fn send(packet: Packet) {
     OUTBOX.with_borrow_mut(|outbox| outbox.push(packet));
+}
+
+/// The address of the mailbox whose session's task runs on this thread; 0 if none does.
+pub(crate) fn owner() -> usize {
+    OUTBOX.with_borrow(|outbox| outbox.owner)
 }
 
 /// Sends to the session of `mailbox`, if its task runs on this thread and nothing waits in front of the packet in the
@@ -121,7 +130,9 @@ pub(crate) fn clear() {
 impl Outbox {
     fn push(&mut self, packet: Packet) {
         match packet.as_frame() {
-            Some(frame) if frame.as_bytes().len() <= SMALL => self.frames.extend_from_slice(frame.as_bytes()),
+            Some(frame) if frame.as_bytes().len() <= SMALL && frame.is_unique() => {
+                self.frames.extend_from_slice(frame.as_bytes())
+            }
             _ => self.packets.push((self.frames.len(), packet)),
         }
     }

@@ -21,7 +21,7 @@ use crate::extract::{FromPayload, TypeMap};
 use crate::handler::{Erased, Handler, Table, erase};
 use crate::handshake::Handshake;
 use crate::mailbox::{Mail, Mailbox, lock};
-use crate::namespace::{DisconnectFunction, DisconnectHandler, Namespace, disconnect_handler};
+use crate::namespace::{DisconnectFunction, DisconnectHandler, Namespace, Recipient, disconnect_handler};
 use crate::outbox;
 use crate::server::Shared;
 
@@ -294,7 +294,7 @@ impl Socket {
     pub(crate) fn enter(&self, key: SocketKey) {
         let mut life = lock(&self.0.own);
         let rooms = life.own.as_mut().map(|own| core::mem::take(&mut own.rooms)).unwrap_or_default();
-        let slot = self.0.namespace.enter(self, &rooms);
+        let slot = self.0.namespace.enter(self, Recipient { key, mailbox: self.0.mailbox.clone() }, &rooms);
         let _ = self.0.place.set((key, slot));
         self.0.connected.store(true, Ordering::Release);
     }

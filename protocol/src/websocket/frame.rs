@@ -83,6 +83,11 @@ impl Frame {
         Self { bytes }
     }
 
+    /// Whether nobody else holds the frame's bytes.
+    pub fn is_unique(&self) -> bool {
+        self.bytes.is_unique()
+    }
+
     /// What the frame carries.
     pub fn opcode(&self) -> Opcode {
         match self.bytes.first().map(|byte| byte & 0xf) {
