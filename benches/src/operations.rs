@@ -7,11 +7,11 @@ use serde_json::Value;
 use socketio_protocol::engine::{self, Message, PayloadReader, Segment, Transport};
 use socketio_protocol::server::{self, Connection};
 use socketio_protocol::socket::{Binary, Config, Encoder, Event, Header, Next, Sockets, encode_connect, encode_event};
-use socketio_protocol::websocket::Frame;
+use socketio_protocol::websocket::{Decoder, Frame, Incoming, Role};
 use socketio_protocol::{Input, Instant, Random, Seed, SessionId, SocketId};
 
 use crate::packets::{
-    Answer, BINARY, Credentials, ECHO, Items, NAMESPACE, Query, Small, SmallRef, Text, attachment, event, json,
+    Answer, Credentials, ECHO, Items, NAMESPACE, Query, Small, SmallRef, Text, attachment, message, payload,
 };
 use crate::{FLOOR, Operation};
 
@@ -26,20 +26,21 @@ const CONNECTION: &str = "ours, by Connection";
 pub fn operations() -> Vec<Operation> {
     let mut list = List(Vec::new());
     list.event("small", "message", Small::sample());
-    let small = keep(event("message", &Small::sample()));
-    list.decode_packet("small", small);
-    list.decode_value("small", small);
+    list.decode_packet("small");
+    list.decode_value("small");
+    let small = message("small");
     list.add("small", "decode-borrowed", CODEC, move || decode::<SmallRef<'_>>(small));
-    list.add("small", "decode-borrowed", FLOOR, move || floor::<SmallRef<'_>>(small));
+    list.add("small", "decode-borrowed", FLOOR, move || from_str::<(&str, SmallRef<'_>)>(payload("small")));
     list.echo();
     list.query();
     list.event("2KiB-text", "message", Text::sample());
     list.event("2KiB-items", "message", Items::sample());
-    list.decode_value("2KiB-items", keep(event("message", &Items::sample())));
+    list.decode_value("2KiB-items");
     list.binary();
     list.ack();
     list.connect();
     list.polling(small);
+    list.frames();
     list.connection();
     list.0
 }
@@ -53,11 +54,12 @@ impl List {
 
     /// An event of one argument, in both directions.
     fn event<T: Serialize + DeserializeOwned + 'static>(&mut self, packet: &'static str, name: &'static str, value: T) {
-        let message = keep(event(name, &value));
+        let message = message(packet);
+        let list = payload(packet);
         let mut sockets = joined("/");
         self.add(packet, "decode-typed", CODEC, move || decode::<T>(message));
         self.add(packet, "decode-typed", SOCKETS, move || decode_event::<T>(&mut sockets, message));
-        self.add(packet, "decode-typed", FLOOR, move || floor::<T>(message));
+        self.add(packet, "decode-typed", FLOOR, move || from_str::<(&str, T)>(list));
         let mut encoder = Encoder::default();
         let value = Arc::new(value);
         let floor = value.clone();
@@ -69,25 +71,27 @@ impl List {
         });
     }
 
-    fn decode_packet(&mut self, packet: &'static str, message: &'static str) {
+    fn decode_packet(&mut self, packet: &'static str) {
+        let message = message(packet);
         self.add(packet, "decode-packet", CODEC, move || {
             black_box(Header::parse(black_box(message), 10).is_ok());
         });
     }
 
-    fn decode_value(&mut self, packet: &'static str, message: &'static str) {
+    fn decode_value(&mut self, packet: &'static str) {
+        let (message, list) = (message(packet), payload(packet));
         self.add(packet, "decode-value", CODEC, move || decode::<Value>(message));
-        self.add(packet, "decode-value", FLOOR, move || floor::<Value>(message));
+        self.add(packet, "decode-value", FLOOR, move || from_str::<(&str, Value)>(list));
     }
 
     /// The most frequent shape: one short string as the list.
     fn echo(&mut self) {
         const PACKET: &str = "echo";
-        let message = keep(event("echo", &ECHO));
+        let (message, list) = (message(PACKET), payload(PACKET));
         let mut sockets = joined("/");
         self.add(PACKET, "decode-typed", CODEC, move || decode::<(String,)>(message));
         self.add(PACKET, "decode-typed", SOCKETS, move || decode_event::<(String,)>(&mut sockets, message));
-        self.add(PACKET, "decode-typed", FLOOR, move || floor::<String>(message));
+        self.add(PACKET, "decode-typed", FLOOR, move || from_str::<(&str, String)>(list));
         let mut encoder = Encoder::default();
         let text = ECHO.to_owned();
         self.add(PACKET, "encode-typed", CODEC, move || {
@@ -102,10 +106,9 @@ impl List {
     /// A namespace and an ack id.
     fn query(&mut self) {
         const PACKET: &str = "ns+ack";
-        let list = keep(json(&("get", Query { id: 7 })));
-        let message = keep(format!("2{NAMESPACE},12{list}"));
+        let (message, list) = (message(PACKET), payload(PACKET));
         let mut sockets = joined(NAMESPACE);
-        self.decode_packet(PACKET, message);
+        self.decode_packet(PACKET);
         self.add(PACKET, "decode-typed", CODEC, move || decode::<Query>(message));
         self.add(PACKET, "decode-typed", SOCKETS, move || decode_event::<Query>(&mut sockets, message));
         self.add(PACKET, "decode-typed", FLOOR, move || from_str::<(&str, Query)>(list));
@@ -120,16 +123,16 @@ impl List {
 
     fn binary(&mut self) {
         const PACKET: &str = "binary-1KiB";
-        let bytes: &'static [u8] = attachment().leak();
+        let (message, bytes): (_, &'static [u8]) = (message(PACKET), attachment().leak());
         self.add(PACKET, "decode-typed", CODEC, move || {
-            let header = Header::parse(black_box(BINARY), 10).expect("a packet");
+            let header = Header::parse(black_box(message), 10).expect("a packet");
             let attachment = bytes::Bytes::copy_from_slice(black_box(bytes));
             black_box(header.into_payload(vec![attachment]).decode::<(Binary,)>().is_ok());
         });
         let mut sockets = joined("/");
         self.add(PACKET, "decode-typed", SOCKETS, move || {
-            let mut message = Some(Message::Text(black_box(BINARY)));
-            assert!(matches!(sockets.next(Instant::EPOCH, &mut message), Next::Wait(_)));
+            let mut text = Some(Message::Text(black_box(message)));
+            assert!(matches!(sockets.next(Instant::EPOCH, &mut text), Next::Wait(_)));
             decode_next::<(Binary,)>(&mut sockets, Message::Binary(black_box(bytes).into()));
         });
         let mut encoder = Encoder::default();
@@ -141,9 +144,8 @@ impl List {
 
     fn ack(&mut self) {
         const PACKET: &str = "ack";
-        let list = keep(json(&(Answer::sample(),)));
-        let message = keep(format!("315{list}"));
-        self.decode_packet(PACKET, message);
+        let (message, list) = (message(PACKET), payload(PACKET));
+        self.decode_packet(PACKET);
         self.add(PACKET, "decode-typed", CODEC, move || decode::<(Answer,)>(message));
         self.add(PACKET, "decode-typed", FLOOR, move || from_str::<(Answer,)>(list));
         let mut encoder = Encoder::default();
@@ -157,9 +159,8 @@ impl List {
 
     fn connect(&mut self) {
         const PACKET: &str = "connect";
-        let auth = keep(json(&Credentials::sample()));
-        let message = keep(format!("0{auth}"));
-        self.decode_packet(PACKET, message);
+        let (message, auth) = (message(PACKET), payload(PACKET));
+        self.decode_packet(PACKET);
         self.add(PACKET, "decode-typed", CODEC, move || decode::<Credentials>(message));
         self.add(PACKET, "decode-typed", FLOOR, move || from_str::<Credentials>(auth));
         self.add(PACKET, "encode-typed", CODEC, move || {
@@ -170,7 +171,7 @@ impl List {
     /// A payload of sixteen small events. Answering a GET is measured as a whole: the session builds payloads for itself.
     fn polling(&mut self, small: &str) {
         const PACKET: &str = "polling-16";
-        let payload = keep(vec![format!("4{small}"); 16].join("\u{1e}"));
+        let payload: &'static str = vec![format!("4{small}"); 16].join("\u{1e}").leak();
         self.add(PACKET, "decode-payload", CODEC, move || {
             let mut reader = PayloadReader::default();
             while let Some(segment) = reader.next(black_box(payload)).expect("a payload") {
@@ -200,15 +201,32 @@ impl List {
         });
     }
 
+    /// Frames of three sizes, unmasked in place: a key of zeros leaves them as they were for the next time.
+    fn frames(&mut self) {
+        for (packet, len) in [("frame-32B", 32), ("frame-1KiB", 1024), ("frame-64KiB", 65536)] {
+            let text = "x".repeat(len);
+            let mut masked = Vec::new();
+            Frame::text(&text).write_masked([0; 4], &mut masked);
+            let mut decoder = Decoder::new(Role::Server, 1_000_000);
+            self.add(packet, "decode", CODEC, move || {
+                let message = decoder.next(&mut Input::new(black_box(&mut masked)));
+                assert!(matches!(message, Ok(Some(Incoming::Text(text))) if text.len() == len));
+            });
+            self.add(packet, "encode", CODEC, move || {
+                black_box(Frame::text(black_box(&text)));
+            });
+        }
+    }
+
     /// A masked frame in, the same event as a frame out, through all layers.
     fn connection(&mut self) {
         const PACKET: &str = "echo";
         let mut frame = Vec::new();
-        Frame::text(&format!("4{}", event("echo", &ECHO))).write_masked([1, 2, 3, 4], &mut frame);
-        let (mut connection, mut buffer, mut encoder) = (connected(), frame.clone(), Encoder::default());
+        Frame::text(&format!("4{}", message(PACKET))).write_masked([0; 4], &mut frame);
+        let (mut connection, mut encoder) = (connected(), Encoder::default());
         self.add(PACKET, "in-and-out", CONNECTION, move || {
-            buffer.copy_from_slice(&frame);
-            let mut input = Input::new(&mut buffer);
+            let answer = frame.len() - 4;
+            let mut input = Input::new(&mut frame);
             let written = loop {
                 let (key, packet) = match connection.next(Instant::EPOCH, &mut input) {
                     server::Next::Event(Event::Message { socket, payload, .. }) => {
@@ -224,7 +242,7 @@ impl List {
                 };
                 connection.emit(key, packet);
             };
-            assert_eq!(black_box(written), frame.len() - 4);
+            assert_eq!(black_box(written), answer);
         });
     }
 }
@@ -246,11 +264,6 @@ fn decode_next<T: DeserializeOwned>(sockets: &mut Sockets, message: Message<'sta
         }
         other => panic!("{other:?}"),
     }
-}
-
-/// The name and one argument, of a packet of the main namespace.
-fn floor<T: Deserialize<'static>>(message: &'static str) {
-    from_str::<(&str, T)>(message.get(1..).unwrap_or_default());
 }
 
 fn from_str<T: Deserialize<'static>>(json: &'static str) {
@@ -290,10 +303,6 @@ fn connected() -> Connection {
         other => panic!("{other:?}"),
     }
     connection
-}
-
-fn keep(text: String) -> &'static str {
-    text.leak()
 }
 
 fn session_id() -> SessionId {

@@ -126,22 +126,47 @@ pub fn attachment() -> Vec<u8> {
     (0..=u8::MAX).cycle().take(1024).collect()
 }
 
-/// The text of `binary-1KiB`.
-pub const BINARY: &str = r#"51-["echo",{"_placeholder":true,"num":0}]"#;
-
 /// The namespace of `ns+ack`.
 pub const NAMESPACE: &str = "/chat";
 
-/// An event of the main namespace with one argument, as it comes out of Engine.IO.
-pub fn event(name: &str, argument: &impl Serialize) -> String {
-    format!("2[\"{name}\",{}]", json(argument))
+/// The text of every packet as it comes out of Engine.IO, by name.
+pub fn messages() -> [(&'static str, String); 8] {
+    [
+        ("small", event("message", &Small::sample())),
+        ("echo", event("echo", &ECHO)),
+        ("ns+ack", format!("2{NAMESPACE},12{}", json(&("get", Query { id: 7 })))),
+        ("2KiB-text", event("message", &Text::sample())),
+        ("2KiB-items", event("message", &Items::sample())),
+        ("binary-1KiB", r#"51-["echo",{"_placeholder":true,"num":0}]"#.to_owned()),
+        ("ack", format!("315{}", json(&(Answer::sample(),)))),
+        ("connect", format!("0{}", json(&Credentials::sample()))),
+    ]
 }
 
-/// The same in JSON.
+/// One of [`messages`].
 ///
 /// # Panics
 ///
-/// It cannot be written as JSON.
-pub fn json(value: &(impl Serialize + ?Sized)) -> String {
+/// There is none of this name.
+pub fn message(packet: &str) -> &'static str {
+    let message = messages().into_iter().find(|(name, _)| *name == packet);
+    message.expect("a packet of this name").1.leak()
+}
+
+/// The JSON of the packet alone.
+///
+/// # Panics
+///
+/// There is none of this name.
+pub fn payload(packet: &str) -> &'static str {
+    let message = message(packet);
+    message.find(['[', '{']).and_then(|start| message.get(start..)).expect("a payload")
+}
+
+fn event(name: &str, argument: &impl Serialize) -> String {
+    format!("2{}", json(&(name, argument)))
+}
+
+fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("it can be written as JSON")
 }

@@ -5,12 +5,13 @@ use std::{env, process};
 use serde_json::{Map, Value, json};
 use stats_alloc::StatsAlloc;
 
+use crate::packets::messages;
 use crate::{FLOOR, Operation, allocations, instructions, nanoseconds};
 
 /// The program `count`, for any operations.
 ///
 /// `run ID N` runs one N times, `time` and `instructions` print figures of those whose id contains the next argument,
-/// `table` makes a table of the figures that it is given.
+/// `messages` prints the packets' texts by their names, `table` makes a table of the figures that it is given.
 pub fn main(mut operations: Vec<Operation>) {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
@@ -29,8 +30,9 @@ pub fn main(mut operations: Vec<Operation>) {
                 None => usage("valgrind is not installed"),
             });
         }
+        ["messages"] => println!("{}", Value::from_iter(messages())),
         ["table"] => table(),
-        _ => usage("count run ID N | time [PART OF ID] | instructions [PART OF ID] | table < FIGURES"),
+        _ => usage("count run ID N | time [PART OF ID] | instructions [PART OF ID] | messages | table < FIGURES"),
     }
 }
 
