@@ -184,7 +184,7 @@ impl Session {
             while let Some(response) = split_response(&input[used..]) {
                 let is_open = if is_get { &mut self.is_polling } else { &mut self.is_posting };
                 let was_open = core::mem::take(is_open);
-                if response.status != b"200" || !was_open || (!is_get && *response.body != *b"ok") {
+                if response.status != b"200" || !was_open || (!is_get && !response.body.eq_ignore_ascii_case(b"ok")) {
                     refused = Some(unexpected(&input[used..]));
                 } else if is_get {
                     self.payload(&response.body, now, outcome);

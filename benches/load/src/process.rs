@@ -62,19 +62,7 @@ impl Process {
     ///
     /// The process has ended, or this is not Linux.
     pub fn cpu_time(&self) -> io::Result<CpuTime> {
-        let mut threads = BTreeMap::new();
-        for task in fs::read_dir(format!("/proc/{}/task", self.child.id()))? {
-            let task = task?;
-            let id = task.file_name().to_str().and_then(|id| id.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
-            // A thread may end while this looks at it.
-            if let Ok(times) = fs::read_to_string(task.path().join("schedstat")) {
-                threads.insert(id, times.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0));
-            }
-        }
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
-        // The name of the program comes before and may hold spaces; user and system time are fields 14 and 15.
-        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ').skip(11).take(2);
-        Ok(CpuTime { threads, ticks: fields.filter_map(|field| field.parse::<u32>().ok()).sum() })
+        CpuTime::of(self.child.id())
     }
 
     /// Resident memory in bytes.
@@ -98,6 +86,27 @@ impl Drop for Process {
 }
 
 impl CpuTime {
+    /// CPU time of a process until now.
+    ///
+    /// # Errors
+    ///
+    /// There is no such process, or this is not Linux.
+    pub fn of(process: u32) -> io::Result<Self> {
+        let mut threads = BTreeMap::new();
+        for task in fs::read_dir(format!("/proc/{process}/task"))? {
+            let task = task?;
+            let id = task.file_name().to_str().and_then(|id| id.parse().ok()).ok_or(io::ErrorKind::InvalidData)?;
+            // A thread may end while this looks at it.
+            if let Ok(times) = fs::read_to_string(task.path().join("schedstat")) {
+                threads.insert(id, times.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0));
+            }
+        }
+        let stat = fs::read_to_string(format!("/proc/{process}/stat"))?;
+        // The name of the program comes before and may hold spaces; user and system time are fields 14 and 15.
+        let fields = stat.rsplit_once(") ").map_or("", |(_, fields)| fields).split(' ').skip(11).take(2);
+        Ok(Self { threads, ticks: fields.filter_map(|field| field.parse::<u32>().ok()).sum() })
+    }
+
     /// What was used since `before`.
     pub fn since(&self, before: &Self) -> Duration {
         let exact: u64 = self.threads.iter().map(|(id, time)| time - before.threads.get(id).unwrap_or(&0)).sum();

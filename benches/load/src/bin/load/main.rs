@@ -91,8 +91,9 @@ fn line(sample: &io::Result<Sample>) -> String {
     match sample {
         Ok(sample) if sample.faults.total() > 0 => format!("FAULTY {:?}", sample.faults),
         Ok(sample) => format!(
-            "{:9.3} µs CPU {:9.0}/s p50 {:8.1} µs p99 {:8.1} µs{}",
+            "{:9.3} µs CPU (generator {:8.3}) {:9.0}/s p50 {:8.1} µs p99 {:8.1} µs{}",
             sample.cpu_us,
+            sample.generator_us,
             sample.per_second,
             sample.p50_us,
             sample.p99_us,

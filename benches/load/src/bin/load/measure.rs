@@ -1,13 +1,14 @@
 //! One measurement of one server.
 
 use std::io;
+use std::process::id;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
 use socketio_load::check::Faults;
 use socketio_load::idle::{self, Idle};
-use socketio_load::process::Process;
+use socketio_load::process::{CpuTime, Process};
 use socketio_load::run::{Load, Outcome, Span};
 use socketio_load::scenario::{Scenario, Work};
 
@@ -29,6 +30,8 @@ pub(crate) struct Settings {
 pub(crate) struct Sample {
     /// The server's CPU time per operation, in microseconds.
     pub(crate) cpu_us: f64,
+    /// The generator's, which tells whether it holds the server up.
+    pub(crate) generator_us: f64,
     pub(crate) operations: u64,
     pub(crate) per_second: f64,
     pub(crate) p50_us: f64,
@@ -51,9 +54,9 @@ pub(crate) fn measure(server: &Server, scenario: &Scenario, settings: Settings) 
 
 fn busy(process: &Process, mut load: Box<dyn Load>, settings: Settings) -> io::Result<Sample> {
     let mut faults = load.run(Span::Time(settings.warm_up))?.faults;
-    let before = process.cpu_time()?;
+    let before = Used::start(process)?;
     let outcome = load.run(Span::Time(settings.span))?;
-    let used = process.cpu_time()?.since(&before);
+    let used = before.end(process)?;
     faults += outcome.faults;
     Ok(sample(used, &outcome, outcome.operations, faults))
 }
@@ -61,9 +64,9 @@ fn busy(process: &Process, mut load: Box<dyn Load>, settings: Settings) -> io::R
 fn idle(process: &Process, connections: usize, hold: Duration) -> io::Result<Sample> {
     drop(idle::connect_many(process.address(), FIRST)?);
     thread::sleep(SETTLE);
-    let (empty, before, start) = (process.resident()?, process.cpu_time()?, Instant::now());
+    let (empty, before, start) = (process.resident()?, Used::start(process)?, Instant::now());
     let mut idle = Idle::connect(process.address(), connections)?;
-    let used = process.cpu_time()?.since(&before);
+    let used = before.end(process)?;
     let took = start.elapsed();
     let per_connection = |resident: u64| resident.saturating_sub(empty) as f64 / connections as f64;
     let connected = per_connection(process.resident()?);
@@ -77,10 +80,29 @@ fn idle(process: &Process, connections: usize, hold: Duration) -> io::Result<Sam
     Ok(sample)
 }
 
-fn sample(used: Duration, outcome: &Outcome, operations: u64, faults: Faults) -> Sample {
+/// CPU time of the server and of the generator.
+struct Used {
+    server: CpuTime,
+    generator: CpuTime,
+}
+
+impl Used {
+    fn start(process: &Process) -> io::Result<Self> {
+        Ok(Self { server: process.cpu_time()?, generator: CpuTime::of(id())? })
+    }
+
+    fn end(&self, process: &Process) -> io::Result<[Duration; 2]> {
+        let now = Self::start(process)?;
+        Ok([now.server.since(&self.server), now.generator.since(&self.generator)])
+    }
+}
+
+fn sample(used: [Duration; 2], outcome: &Outcome, operations: u64, faults: Faults) -> Sample {
     let microseconds = |share| outcome.latencies.quantile(share) / 1e3;
+    let [cpu_us, generator_us] = used.map(|used| used.as_secs_f64() * 1e6 / operations.max(1) as f64);
     Sample {
-        cpu_us: used.as_secs_f64() * 1e6 / operations.max(1) as f64,
+        cpu_us,
+        generator_us,
         operations,
         per_second: operations as f64 / outcome.elapsed.as_secs_f64(),
         p50_us: microseconds(0.5),
