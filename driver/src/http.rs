@@ -2,12 +2,14 @@ use core::convert::Infallible;
 use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, InvalidHeaderValue, ORIGIN, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -21,7 +23,7 @@ use socketio_protocol::engine::{
 use crate::application::Application;
 use crate::engine::{Engine, MailOf};
 use crate::handshake::Handshake;
-use crate::mailbox::{Mail, Mailbox};
+use crate::mailbox::{Abort, Mail, Mailbox};
 use crate::runtime::Runtime;
 use crate::task::SessionTask;
 
@@ -35,8 +37,11 @@ pub struct Body {
     undelivered: Option<Undelivered>,
 }
 
-/// Tells a session that its packets were not delivered.
-struct Undelivered(Box<dyn FnOnce() + Send + Sync>);
+/// The session whose packets are in an answer, to be told if they are not delivered.
+struct Undelivered {
+    session: Arc<dyn Abort>,
+    exchange: ExchangeId,
+}
 
 impl http_body::Body for Body {
     type Data = Bytes;
@@ -59,7 +64,7 @@ impl http_body::Body for Body {
 impl Drop for Body {
     fn drop(&mut self) {
         if let Some(undelivered) = self.undelivered.take().filter(|_| !self.bytes.is_empty()) {
-            (undelivered.0)();
+            undelivered.session.abort(undelivered.exchange);
         }
     }
 }
@@ -74,69 +79,98 @@ struct HeaderView<'a>(&'a HeaderMap);
 
 impl Headers for HeaderView<'_> {
     fn get(&self, name: &str) -> Option<&[u8]> {
-        self.0.get(name).map(HeaderValue::as_bytes)
+        // Those that every request is asked for need not be parsed for it.
+        let value = match name {
+            "connection" => self.0.get(CONNECTION),
+            "content-type" => self.0.get(CONTENT_TYPE),
+            "origin" => self.0.get(ORIGIN),
+            "upgrade" => self.0.get(UPGRADE),
+            other => self.0.get(other),
+        };
+        value.map(HeaderValue::as_bytes)
     }
 }
 
 /// Answers one HTTP request: the whole server, for any HTTP stack that can upgrade.
 ///
 /// The one road for HTTP: `serve` and the tower service of an adapter are a few lines over it.
-pub async fn respond<R, A, B>(
-    engine: &Engine<A>,
-    runtime: &R,
+pub fn respond<'a, R, A, B>(
+    engine: &'a Engine<A>,
+    runtime: &'a R,
     address: Option<SocketAddr>,
     request: Request<B>,
-) -> http::Response<Body>
+) -> impl Future<Output = http::Response<Body>> + use<'a, R, A, B>
 where
     R: Runtime,
     A: Application,
     B: http_body::Body,
 {
-    let (mut head, body) = request.into_parts();
+    // A request that waits keeps nothing of its head, which would hold a whole buffer of hyper's.
+    let (head, body) = request.into_parts();
+    let has_body = head.method != http::Method::HEAD;
+    let (task, headers) = task(engine, address, head, body);
+    async move {
+        let answered = match task {
+            Task::Answer(response) => Ok((response, None)),
+            Task::Open(kind, handshake, stream) => open(engine, runtime, kind, handshake, stream).await,
+            Task::Poll(mailbox) => Ok(poll(&mailbox).await),
+            Task::Post(mailbox, body, binary) => Ok((post(engine, runtime, &mailbox, body, binary).await, None)),
+        };
+        let (response, undelivered) = answered.unwrap_or_else(|reject| (reject.response(), None));
+        finish(response, headers, has_body, undelivered)
+    }
+}
+
+/// What a request leads to.
+enum Task<M, B> {
+    Answer(Response),
+    Open(RequestKind, Arc<Handshake>, Option<OnUpgrade>),
+    Poll(Mailbox<M>),
+    Post(Mailbox<M>, B, bool),
+}
+
+/// Decides what a request leads to, and which headers its answer has in any case.
+fn task<A: Application, B>(
+    engine: &Engine<A>,
+    address: Option<SocketAddr>,
+    mut head: Parts,
+    body: B,
+) -> (Task<MailOf<A>, B>, Vec<Header>) {
+    let config = &engine.0.config;
     if head.uri.path() != &*engine.0.path {
-        return finish(Response::not_found(), Vec::new(), &head, None);
+        return (Task::Answer(Response::not_found()), Vec::new());
     }
     let on_upgrade = head.extensions.remove::<OnUpgrade>();
-    let (admission, headers) = {
-        let view = HeaderView(&head.headers);
-        let request =
-            RequestHead { method: head.method.as_str(), query: head.uri.query().unwrap_or_default(), headers: &view };
-        let admission = admit(&engine.0.config, &request, |id| engine.find(id));
-        (admission, engine.0.config.response_headers(&request))
-    };
-    let mut undelivered = None;
-    let response = match admission {
-        Admission::Preflight(response) => response,
-        Admission::Reject(reject) => reject.response(),
-        Admission::New(kind) => {
-            let handshake = Arc::new(Handshake::new(&head, address));
-            match open(engine, runtime, kind, handshake, on_upgrade).await {
-                Ok((response, guard)) => {
-                    undelivered = guard;
-                    response
-                }
-                Err(reject) => reject.response(),
-            }
+    let view = HeaderView(&head.headers);
+    let request =
+        RequestHead { method: head.method.as_str(), query: head.uri.query().unwrap_or_default(), headers: &view };
+    let headers = config.response_headers(&request);
+    let task = match admit(config, &request, |id| engine.find(id)) {
+        Admission::Preflight(response) => Task::Answer(response),
+        Admission::Reject(reject) => Task::Answer(reject.response()),
+        Admission::New(kind) => Task::Open(kind, Arc::new(Handshake::new(&head, address)), on_upgrade),
+        Admission::Session(mailbox, RequestKind::Poll) => Task::Poll(mailbox),
+        Admission::Session(_, RequestKind::Post { .. }) if declared(&head) > config.max_payload => {
+            Task::Answer(Response::payload_too_large())
         }
-        Admission::Session(mailbox, RequestKind::Poll) => {
-            let (response, guard) = poll(&mailbox).await;
-            undelivered = Some(guard);
-            response
-        }
-        Admission::Session(mailbox, RequestKind::Post { binary }) => {
-            post(engine, runtime, &mailbox, &head, body, binary).await
-        }
-        Admission::Session(mailbox, RequestKind::Upgrade(accept)) => match on_upgrade {
+        Admission::Session(mailbox, RequestKind::Post { binary }) => Task::Post(mailbox, body, binary),
+        Admission::Session(mailbox, RequestKind::Upgrade(accept)) => Task::Answer(match on_upgrade {
             Some(stream) => {
                 mailbox.push(Mail::Stream(stream));
                 Response::switching_protocols(&accept)
             }
             None => Reject::BadRequest.response(),
-        },
+        }),
         // What the core may learn to admit later is refused until this driver knows it.
-        _ => Reject::BadRequest.response(),
+        _ => Task::Answer(Reject::BadRequest.response()),
     };
-    finish(response, headers, &head, undelivered)
+    (task, headers)
+}
+
+/// The declared length of the body, 0 if there is none.
+fn declared(head: &Parts) -> usize {
+    let length = head.headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
+    length.unwrap_or_default()
 }
 
 /// Opens a session, if the application allows it, and answers its first request.
@@ -163,50 +197,45 @@ async fn open<R: Runtime, A: Application>(
     runtime.spawn(task);
     Ok(match accept {
         Some(accept) => (Response::switching_protocols(&accept), None),
-        None => {
-            let (response, guard) = poll(&mailbox).await;
-            (response, Some(guard))
-        }
+        None => poll(&mailbox).await,
     })
 }
 
 /// Reads the body and hands it to the session.
-async fn post<R, A, B>(
-    engine: &Engine<A>,
-    runtime: &R,
-    mailbox: &Mailbox<MailOf<A>>,
-    head: &Parts,
-    body: B,
-    binary: bool,
-) -> Response
+async fn post<R, A, B>(engine: &Engine<A>, runtime: &R, mailbox: &Mailbox<MailOf<A>>, body: B, binary: bool) -> Response
 where
     R: Runtime,
     A: Application,
     B: http_body::Body,
 {
-    let limit = engine.0.config.max_payload;
-    let declared = head.headers.get(http::header::CONTENT_LENGTH).and_then(|value| value.to_str().ok()?.parse().ok());
-    if declared.is_some_and(|length: usize| length > limit) {
-        return Response::payload_too_large();
-    }
-    let post = |body| ExchangeKind::Post { body, binary };
-    let mut reading = core::pin::pin!(collect(body, limit));
+    let mut reading = core::pin::pin!(collect(body, engine.0.config.max_payload));
     let read = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
     match read {
-        Poll::Ready(Ok(body)) => return answered(Answer::request(mailbox, post(body)).await),
-        Poll::Ready(Err(BodyError::TooLarge)) => return Response::payload_too_large(),
+        Poll::Ready(Ok(body)) => answered(Answer::request(mailbox, ExchangeKind::Post { body, binary }).await),
+        Poll::Ready(Err(BodyError::TooLarge)) => Response::payload_too_large(),
         // Dropped before its end, it ends the session, as every request that is given up does.
         Poll::Ready(Err(BodyError::Broken)) => {
             drop(Answer::request(mailbox, ExchangeKind::Upload));
-            return Reject::BadRequest.response();
+            Reject::BadRequest.response()
         }
-        Poll::Pending => {}
+        // Rare, and large.
+        Poll::Pending => Box::pin(upload(engine, runtime, mailbox, reading, binary)).await,
     }
+}
+
+/// Announces a body to the session, waits for the rest of it, and hands it over.
+async fn upload<R: Runtime, A: Application>(
+    engine: &Engine<A>,
+    runtime: &R,
+    mailbox: &Mailbox<MailOf<A>>,
+    reading: Pin<&mut impl Future<Output = Result<Bytes, BodyError>>>,
+    binary: bool,
+) -> Response {
     let mut answer = Answer::request(mailbox, ExchangeKind::Upload);
     let timeout = core::pin::pin!(runtime.sleep(engine.0.config.body_timeout));
     match select(select(reading, timeout), &mut answer).await {
         Either::Left((Either::Left((Ok(body), _)), _)) => {
-            mailbox.push(Mail::Body(Exchange { id: answer.id, kind: post(body) }));
+            mailbox.push(Mail::Body(Exchange { id: answer.id, kind: ExchangeKind::Post { body, binary } }));
             answered(answer.await)
         }
         Either::Left((Either::Left((Err(BodyError::TooLarge), _)), _)) => answer.refuse(Response::payload_too_large()),
@@ -248,11 +277,11 @@ fn data_bytes(mut data: impl bytes::Buf) -> Bytes {
 }
 
 /// Waits for packets. Gives the answer and what is to be told if it cannot be delivered.
-async fn poll<M: Send + 'static>(mailbox: &Mailbox<M>) -> (Response, Undelivered) {
+async fn poll<M: Send + 'static>(mailbox: &Mailbox<M>) -> (Response, Option<Undelivered>) {
     let answer = Answer::request(mailbox, ExchangeKind::Poll);
-    let (id, mailbox) = (answer.id, mailbox.clone());
+    let exchange = answer.id;
     let response = answered(answer.await);
-    (response, Undelivered(Box::new(move || mailbox.push(Mail::Abort(id)))))
+    (response, Some(Undelivered { session: mailbox.as_abort(), exchange }))
 }
 
 /// A session that went down with its task has told nobody; to the client it is as if it had never been.
@@ -306,18 +335,27 @@ impl<M> Drop for Answer<'_, M> {
 fn finish(
     response: Response,
     extra: Vec<Header>,
-    head: &Parts,
+    has_body: bool,
     undelivered: Option<Undelivered>,
 ) -> http::Response<Body> {
-    let bytes = if head.method == http::Method::HEAD { Bytes::new() } else { response.body };
+    let bytes = if has_body { response.body } else { Bytes::new() };
     let mut answer = http::Response::new(Body { bytes, undelivered });
     *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
+    headers.reserve(response.headers.len() + extra.len());
     for (name, value) in response.headers.iter().chain(&extra) {
         // What is no header (from the application's configuration) is left out.
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), HeaderValue::try_from(&**value)) {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), header_value(value)) {
             headers.append(name, value);
         }
     }
     answer
+}
+
+/// Constants are not copied.
+fn header_value(value: &Cow<'static, str>) -> Result<HeaderValue, InvalidHeaderValue> {
+    match value {
+        Cow::Borrowed(value) => HeaderValue::from_maybe_shared(Bytes::from_static(value.as_bytes())),
+        Cow::Owned(value) => HeaderValue::try_from(value),
+    }
 }

@@ -1,38 +1,91 @@
+use core::cell::Cell;
 use core::future::Future;
 use core::pin::Pin;
+use core::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io::{self, IoSlice};
+use std::sync::Arc;
 use std::time::Instant;
 
 use hyper::rt::{Read, ReadBufCursor, Timer, Write};
 
 use crate::runtime::{Runtime, Sleep, Stream};
 
-/// Bytes read at once on behalf of hyper.
-const READ: usize = 8 * 1024;
+/// Bytes read at once on behalf of hyper. An answer of at most so many is written in one piece, which costs the system
+/// less than two.
+const PIECE: usize = 8 * 1024;
 
 /// Time that a peer may take to make room for more of an answer.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(30);
 
+thread_local! {
+    /// Where bytes stop over on their way from and to hyper.
+    static SCRATCH: Cell<Option<Box<[u8; PIECE]>>> = const { Cell::new(None) };
+}
+
+fn with_scratch<T>(work: impl FnOnce(&mut [u8]) -> T) -> T {
+    let mut bytes = SCRATCH.take().unwrap_or_else(|| Box::new([0; PIECE]));
+    let result = work(&mut bytes[..]);
+    SCRATCH.set(Some(bytes));
+    result
+}
+
 /// A [`Stream`] as hyper wants it.
 pub struct HyperStream<S> {
     stream: S,
-    timer: Option<Box<dyn Timer + Send + Sync>>,
+    watch: Option<Watch>,
+}
+
+/// What breaks a stream whose peer takes nothing, and tells that it took something.
+struct Watch {
+    timer: Box<dyn Timer + Send + Sync>,
+    activity: Arc<Activity>,
     /// Set while the peer takes nothing.
     stalled: Option<Pin<Box<dyn hyper::rt::Sleep>>>,
+}
+
+/// What goes on at an HTTP connection, for who ends it when nothing does.
+#[derive(Debug, Default)]
+pub(crate) struct Activity {
+    /// Requests that are being answered.
+    requests: AtomicUsize,
+    /// Whether there was something since [`Activity::take`].
+    seen: AtomicBool,
+}
+
+impl Activity {
+    /// A request has come; it counts until the guard is dropped.
+    pub(crate) fn request(&self) -> impl Drop + '_ {
+        struct Request<'a>(&'a Activity);
+
+        impl Drop for Request<'_> {
+            fn drop(&mut self) {
+                self.0.requests.fetch_sub(1, Ordering::Relaxed);
+                self.0.seen.store(true, Ordering::Relaxed);
+            }
+        }
+
+        self.requests.fetch_add(1, Ordering::Relaxed);
+        Request(self)
+    }
+
+    /// Whether a request is being answered, or was, or bytes of an answer were written since the last call.
+    pub(crate) fn take(&self) -> bool {
+        self.seen.swap(false, Ordering::Relaxed) || self.requests.load(Ordering::Relaxed) > 0
+    }
 }
 
 impl<S> HyperStream<S> {
     /// Wraps a stream.
     pub fn new(stream: S) -> Self {
-        Self { stream, timer: None, stalled: None }
+        Self { stream, watch: None }
     }
 
     /// Wraps a stream that breaks when its peer does not take what is written. hyper would hold the rest of an answer for
     /// as long as the peer likes, long after the session is gone.
-    pub(crate) fn with_timer(stream: S, timer: impl Timer + Send + Sync + 'static) -> Self {
-        Self { timer: Some(Box::new(timer)), ..Self::new(stream) }
+    pub(crate) fn with_timer(stream: S, timer: impl Timer + Send + Sync + 'static, activity: Arc<Activity>) -> Self {
+        Self { stream, watch: Some(Watch { timer: Box::new(timer), activity, stalled: None }) }
     }
 
     /// The stream.
@@ -42,11 +95,13 @@ impl<S> HyperStream<S> {
 
     /// Watches how long writing is not possible.
     fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let (Poll::Pending, Some(timer)) = (&written, &self.timer) else {
-            self.stalled = None;
+        let Some(Watch { timer, activity, stalled }) = &mut self.watch else { return written };
+        if written.is_ready() {
+            *stalled = None;
+            activity.seen.store(true, Ordering::Relaxed);
             return written;
-        };
-        let stalled = self.stalled.get_or_insert_with(|| timer.sleep(WRITE_TIMEOUT));
+        }
+        let stalled = stalled.get_or_insert_with(|| timer.sleep(WRITE_TIMEOUT));
         stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
     }
 }
@@ -64,12 +119,15 @@ impl<S: Stream> Read for HyperStream<S> {
         mut cursor: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         // hyper's buffer is uninitialised and safe code cannot read into it: a request head is copied once.
-        let mut bytes = [0; READ];
-        let room = cursor.remaining().min(READ);
-        let Some(target) = bytes.get_mut(..room) else { return Poll::Ready(Ok(())) };
-        let count = core::task::ready!(self.stream.poll_read(cx, target))?;
-        cursor.put_slice(target.get(..count).unwrap_or_default());
-        Poll::Ready(Ok(()))
+        with_scratch(|bytes| {
+            let room = cursor.remaining().min(bytes.len());
+            let Some(target) = bytes.get_mut(..room).filter(|target| !target.is_empty()) else {
+                return Poll::Ready(Ok(()));
+            };
+            let count = core::task::ready!(self.stream.poll_read(cx, target))?;
+            cursor.put_slice(target.get(..count).unwrap_or_default());
+            Poll::Ready(Ok(()))
+        })
     }
 }
 
@@ -84,7 +142,10 @@ impl<S: Stream> Write for HyperStream<S> {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        let written = self.stream.poll_write(cx, slices);
+        let written = with_scratch(|bytes| match gather(slices, bytes) {
+            Some(bytes) => self.stream.poll_write(cx, &[IoSlice::new(bytes)]),
+            None => self.stream.poll_write(cx, slices),
+        });
         self.written(cx, written)
     }
 
@@ -99,6 +160,16 @@ impl<S: Stream> Write for HyperStream<S> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.stream.poll_shutdown(cx)
     }
+}
+
+/// The slices one after another, if there are several and they fit into `target`.
+fn gather<'t>(slices: &[IoSlice<'_>], target: &'t mut [u8]) -> Option<&'t [u8]> {
+    let mut length = 0;
+    for slice in slices {
+        target.get_mut(length..length + slice.len())?.copy_from_slice(slice);
+        length += slice.len();
+    }
+    target.get(..length).filter(|_| slices.len() > 1)
 }
 
 /// A [`Runtime`]'s timers as hyper wants them.
@@ -129,9 +200,6 @@ impl<R: Runtime> Timer for HyperTimer<R> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-    use std::sync::atomic::{AtomicUsize, Ordering};
-
     use super::*;
 
     /// Takes nothing while `blocked` is set.
@@ -185,7 +253,7 @@ mod tests {
     fn a_peer_that_does_not_read_its_answer_breaks_the_stream() {
         let mut cx = Context::from_waker(core::task::Waker::noop());
         let sleeps = Arc::new(AtomicUsize::new(0));
-        let mut stream = HyperStream::with_timer(Peer { blocked: true }, Clock(Arc::clone(&sleeps)));
+        let mut stream = HyperStream::with_timer(Peer { blocked: true }, Clock(Arc::clone(&sleeps)), Arc::default());
         let mut write = |stream: &mut HyperStream<Peer>| Pin::new(stream).poll_write(&mut cx, b"a");
         assert!(write(&mut stream).is_pending());
         // It begins anew after whatever was taken.

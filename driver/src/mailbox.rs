@@ -60,6 +60,17 @@ struct State<M> {
     closed: bool,
 }
 
+/// What can be told that a request, or its answer, was given up, whatever else it takes.
+pub(crate) trait Abort: Send + Sync {
+    fn abort(&self, exchange: ExchangeId);
+}
+
+impl<M: Send> Abort for Shared<M> {
+    fn abort(&self, exchange: ExchangeId) {
+        self.push(Mail::Abort(exchange));
+    }
+}
+
 /// A packet did not fit into what may wait for a client.
 #[derive(Debug)]
 pub(crate) struct Full;
@@ -78,10 +89,15 @@ impl<M> Mailbox<M> {
 
     /// Hands `mail` to the task. It is dropped when the task is gone.
     pub(crate) fn push(&self, mail: Mail<M>) {
-        let state = lock(&self.0.state);
-        if !state.closed {
-            self.put(state, mail);
-        }
+        self.0.push(mail);
+    }
+
+    /// The mailbox for who knows no application.
+    pub(crate) fn as_abort(&self) -> Arc<dyn Abort>
+    where
+        M: Send + 'static,
+    {
+        Arc::clone(&self.0) as _
     }
 
     /// Hands an HTTP request to the task, under a number that it gives it.
@@ -94,7 +110,7 @@ impl<M> Mailbox<M> {
         let id = ExchangeId(state.next_exchange);
         state.next_exchange += 1;
         if !state.closed {
-            self.put(state, Mail::Exchange(exchange(id), reply));
+            self.0.put(state, Mail::Exchange(exchange(id), reply));
         }
         id
     }
@@ -111,26 +127,12 @@ impl<M> Mailbox<M> {
         let waiting = state.queued + self.0.queued.load(Ordering::Relaxed);
         state.overflowed = waiting > 0 && waiting + cost > self.0.max_queued;
         if state.overflowed {
-            self.put(state, Mail::Overflow);
+            self.0.put(state, Mail::Overflow);
             return Err(Full);
         }
         state.queued += cost;
-        self.put(state, Mail::Application(mail));
+        self.0.put(state, Mail::Application(mail));
         Ok(())
-    }
-
-    /// Puts the mail in and wakes the task, outside the lock. A task that is awake has no waker here.
-    fn put(&self, mut state: MutexGuard<'_, State<M>>, mail: Mail<M>) {
-        if state.mail.capacity() == 0 {
-            state.mail.reserve_exact(IDLE_CAPACITY);
-        }
-        state.mail.push(mail);
-        self.0.has_mail.store(true, Ordering::Release);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
     }
 
     /// Where the mailbox is: no other one is there while this one lives.
@@ -203,6 +205,29 @@ impl<M> Mailbox<M> {
         let mail = mem::take(&mut state.mail);
         drop(state);
         drop(mail);
+    }
+}
+
+impl<M> Shared<M> {
+    fn push(&self, mail: Mail<M>) {
+        let state = lock(&self.state);
+        if !state.closed {
+            self.put(state, mail);
+        }
+    }
+
+    /// Puts the mail in and wakes the task, outside the lock. A task that is awake has no waker here.
+    fn put(&self, mut state: MutexGuard<'_, State<M>>, mail: Mail<M>) {
+        if state.mail.capacity() == 0 {
+            state.mail.reserve_exact(IDLE_CAPACITY);
+        }
+        state.mail.push(mail);
+        self.has_mail.store(true, Ordering::Release);
+        let waker = state.waker.take();
+        drop(state);
+        if let Some(waker) = waker {
+            waker.wake();
+        }
     }
 }
 

@@ -3,6 +3,7 @@ use core::pin::pin;
 use core::time::Duration;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use futures_util::future::{Either, select};
 use hyper::server::conn::http1;
@@ -11,11 +12,11 @@ use hyper::service::service_fn;
 use crate::application::Application;
 use crate::engine::{ConnectionGuard, Engine};
 use crate::http::respond;
-use crate::hyper_io::{HyperStream, HyperTimer};
-use crate::runtime::{Listener, Runtime};
+use crate::hyper_io::{Activity, HyperStream, HyperTimer};
+use crate::runtime::{Listener, Runtime, Sleep as _};
 use crate::server::Service;
 
-/// Time that the head of a request may take.
+/// Time that a connection may be silent: that the head of a request, or the next request, may take.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the system had no descriptors or memory for a connection.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -74,6 +75,18 @@ fn is_fatal(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::NotConnected | io::ErrorKind::Unsupported)
 }
 
+/// Ends when nothing has gone on for [`HEAD_TIMEOUT`], or somewhat longer. hyper would make a timer for every request.
+async fn silence<R: Runtime>(runtime: &R, activity: &Activity) {
+    let mut sleep = pin!(runtime.sleep(HEAD_TIMEOUT));
+    loop {
+        sleep.as_mut().await;
+        if !activity.take() {
+            return;
+        }
+        sleep.as_mut().reset(HEAD_TIMEOUT);
+    }
+}
+
 /// One HTTP connection.
 async fn connection<A: Application, R: Runtime>(
     counted: ConnectionGuard<A>,
@@ -82,18 +95,21 @@ async fn connection<A: Application, R: Runtime>(
     address: Option<SocketAddr>,
 ) {
     let engine = counted.engine().clone();
+    let activity = Arc::new(Activity::default());
     let service = service_fn(|request| {
-        let (engine, runtime) = (&engine, &runtime);
-        async move { Ok::<_, Infallible>(respond(engine, runtime, address, request).await) }
+        let (engine, runtime, answering) = (&engine, &runtime, activity.request());
+        async move {
+            let _answering = answering;
+            Ok::<_, Infallible>(respond(engine, runtime, address, request).await)
+        }
     });
-    let connection = http1::Builder::new()
-        .timer(HyperTimer(runtime.clone()))
-        .header_read_timeout(HEAD_TIMEOUT)
-        .serve_connection(HyperStream::with_timer(stream, HyperTimer(runtime.clone())), service)
-        .with_upgrades();
+    let stream = HyperStream::with_timer(stream, HyperTimer(runtime.clone()), Arc::clone(&activity));
+    let connection = http1::Builder::new().header_read_timeout(None).serve_connection(stream, service).with_upgrades();
     let mut connection = pin!(connection);
-    if let Either::Left(_) = select(connection.as_mut(), pin!(engine.sessions_ended())).await {
-        return;
+    let (ended, silent) = (pin!(engine.sessions_ended()), pin!(silence(&runtime, &activity)));
+    match select(connection.as_mut(), select(ended, silent)).await {
+        Either::Right((Either::Left(_), _)) => {}
+        _ => return,
     }
     connection.as_mut().graceful_shutdown();
     // Each session has answered its requests. One that has not come whole by the deadline is dropped.
