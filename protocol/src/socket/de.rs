@@ -161,7 +161,7 @@ impl<'de> Reader<'de> {
     /// Checks what is left to be arguments, and the list to end.
     #[inline]
     pub(super) fn finish(&mut self) -> Result<(), Error> {
-        if self.list && self.rest() == "]" { Ok(()) } else { self.finish_slowly() }
+        if self.rest() == if self.list { "]" } else { "" } { Ok(()) } else { self.finish_slowly() }
     }
 
     fn finish_slowly(&mut self) -> Result<(), Error> {
