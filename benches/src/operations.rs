@@ -28,9 +28,9 @@ pub fn operations() -> Vec<Operation> {
     list.event("small", "message", Small::sample());
     list.decode_packet("small");
     list.decode_value("small");
-    let small = message("small");
+    let (small, list_of_small) = (message("small"), payload("small"));
     list.add("small", "decode-borrowed", CODEC, move || decode::<SmallRef<'_>>(small));
-    list.add("small", "decode-borrowed", FLOOR, move || from_str::<(&str, SmallRef<'_>)>(payload("small")));
+    list.add("small", "decode-borrowed", FLOOR, move || from_str::<(&str, SmallRef<'_>)>(list_of_small));
     list.echo();
     list.query();
     list.event("2KiB-text", "message", Text::sample());

@@ -1,1 +1,5 @@
-fn main(){}
+//! As the program of the same name in `socketio-benches`.
+
+fn main() {
+    socketio_benches::main(peers_codecs::operations());
+}
