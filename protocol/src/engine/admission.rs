@@ -218,15 +218,16 @@ struct Query<'a> {
 impl<'a> Query<'a> {
     fn parse(query: &'a str) -> Self {
         let mut parsed = Self::default();
+        let decode: fn(&'a str) -> Cow<'a, str> = if query.contains('%') { percent_decode } else { Cow::Borrowed };
         for parameter in query.split('&') {
             let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
-            let target = match &*percent_decode(name) {
+            let target = match &*decode(name) {
                 "EIO" => &mut parsed.version,
                 "transport" => &mut parsed.transport,
                 "sid" => &mut parsed.sid,
                 _ => continue,
             };
-            *target = percent_decode(value);
+            *target = decode(value);
         }
         parsed
     }

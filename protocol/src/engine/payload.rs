@@ -55,42 +55,38 @@ impl PayloadReader {
 
 const SEPARATOR: char = '\u{1e}';
 
-/// Appends the frame's packet to a polling payload, with the separator if something stands before it.
+/// Appends the packet of a frame, or those of a run of frames, to a polling payload, with the separator if something
+/// stands before it.
 ///
 /// Control frames are no packets and are left out.
-pub(super) fn write_packet(frame: &Frame, payload: &mut String) {
-    if !is_packet(frame) {
-        return;
-    }
-    if !payload.is_empty() {
-        payload.push(SEPARATOR);
-    }
-    if frame.opcode() == Opcode::Binary {
-        payload.push(char::from(BINARY));
-        BASE64_STANDARD.encode_string(frame.payload(), payload);
-    } else if let Ok(text) = simdutf8::basic::from_utf8(frame.payload()) {
-        payload.push_str(text);
-    } else {
-        // Only a text frame that the caller built of something else gets here.
-        payload.push_str(&String::from_utf8_lossy(frame.payload()));
+pub(super) fn write_packets(frame: &Frame, payload: &mut String) {
+    for (opcode, packet) in packets(frame) {
+        if !payload.is_empty() {
+            payload.push(SEPARATOR);
+        }
+        if opcode == Opcode::Binary {
+            payload.push(char::from(BINARY));
+            BASE64_STANDARD.encode_string(packet, payload);
+        } else if let Ok(text) = simdutf8::basic::from_utf8(packet) {
+            payload.push_str(text);
+        } else {
+            // Only a text frame that the caller built of something else gets here.
+            payload.push_str(&String::from_utf8_lossy(packet));
+        }
     }
 }
 
-/// How long the payload of `frames` is, separators included, if [`write_packet`] writes them one after another.
+/// How long the payload of `frames` is, separators included, if [`write_packets`] writes them one after another.
 pub(super) fn payload_len<'a>(frames: impl Iterator<Item = &'a Frame>) -> usize {
-    frames.filter(|frame| is_packet(frame)).map(|frame| packet_len(frame) + 1).sum::<usize>().saturating_sub(1)
+    let lengths = frames.flat_map(packets).map(|(opcode, packet)| match opcode {
+        Opcode::Binary => 2 + 4 * packet.len().div_ceil(3),
+        _ => 1 + packet.len(),
+    });
+    lengths.sum::<usize>().saturating_sub(1)
 }
 
-fn packet_len(frame: &Frame) -> usize {
-    let length = frame.payload().len();
-    match frame.opcode() {
-        Opcode::Binary => 1 + 4 * length.div_ceil(3),
-        _ => length,
-    }
-}
-
-fn is_packet(frame: &Frame) -> bool {
-    matches!(frame.opcode(), Opcode::Text | Opcode::Binary)
+fn packets(frame: &Frame) -> impl Iterator<Item = (Opcode, &[u8])> {
+    frame.parts().filter(|(opcode, _)| matches!(opcode, Opcode::Text | Opcode::Binary))
 }
 
 #[cfg(test)]
@@ -119,7 +115,7 @@ mod tests {
 
     fn write<'a>(frames: impl IntoIterator<Item = &'a Frame>) -> String {
         let mut payload = String::new();
-        frames.into_iter().for_each(|frame| write_packet(frame, &mut payload));
+        frames.into_iter().for_each(|frame| write_packets(frame, &mut payload));
         payload
     }
 
@@ -173,6 +169,14 @@ mod tests {
         let frames = [Frame::pong(b"x"), Frame::text("4a"), Frame::close(None), Frame::text("4b")];
         assert_eq!(write(&frames), "4a\u{1e}4b");
         assert_eq!(payload_len(frames.iter()), 5);
+    }
+
+    #[test]
+    fn the_frames_of_a_run_are_packets_each() {
+        let frames = [Frame::text("4a"), Frame::binary(&[0; 200]), Frame::pong(b"x"), Frame::text("4b")];
+        let run: Vec<u8> = frames.iter().flat_map(Frame::as_bytes).copied().collect();
+        assert_eq!(write([&Frame::from_finished(run.clone().into())]), write(&frames));
+        assert_eq!(payload_len([Frame::from_finished(run.clone().into())].iter()), payload_len(frames.iter()));
     }
 
     #[test]

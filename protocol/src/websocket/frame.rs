@@ -25,6 +25,17 @@ impl Opcode {
         matches!(self, Self::Close | Self::Ping | Self::Pong)
     }
 
+    /// What a frame that begins with `byte` carries.
+    fn of(byte: u8) -> Self {
+        match byte & 0xf {
+            1 => Self::Text,
+            8 => Self::Close,
+            9 => Self::Ping,
+            10 => Self::Pong,
+            _ => Self::Binary,
+        }
+    }
+
     /// The number on the wire; RFC 6455 section 5.2.
     fn number(self) -> u8 {
         match self {
@@ -69,16 +80,18 @@ impl Frame {
         }
     }
 
-    /// The frames that stand back to back in `run`, up to what is no whole frame. They are copied.
-    pub(crate) fn split(mut run: &[u8]) -> impl Iterator<Item = Self> {
+    /// What the frames carry that this one consists of, and their payloads, up to what is no whole frame.
+    pub(crate) fn parts(&self) -> impl Iterator<Item = (Opcode, &[u8])> {
+        let mut run = &*self.bytes;
         core::iter::from_fn(move || {
-            let (frame, rest) = run.split_at_checked(whole_len(run)?)?;
+            let (header, length) = lengths(run)?;
+            let (frame, rest) = run.split_at_checked(length)?;
             run = rest;
-            Some(Self { bytes: Bytes::copy_from_slice(frame) })
+            Some((Opcode::of(*frame.first()?), frame.get(header..)?))
         })
     }
 
-    /// A finished frame, or several back to back if they are only to be written.
+    /// A finished frame, or several back to back for [`Frame::parts`] or to be written.
     pub(crate) fn from_finished(bytes: Bytes) -> Self {
         Self { bytes }
     }
@@ -90,13 +103,7 @@ impl Frame {
 
     /// What the frame carries.
     pub fn opcode(&self) -> Opcode {
-        match self.bytes.first().map(|byte| byte & 0xf) {
-            Some(1) => Opcode::Text,
-            Some(8) => Opcode::Close,
-            Some(9) => Opcode::Ping,
-            Some(10) => Opcode::Pong,
-            _ => Opcode::Binary,
-        }
+        Opcode::of(self.bytes.first().copied().unwrap_or_default())
     }
 
     /// The whole frame, as it goes out to a client.
@@ -147,14 +154,14 @@ impl Frame {
     }
 }
 
-/// The length of the unmasked frame that `bytes` start with, header included; RFC 6455 section 5.2.
-fn whole_len(bytes: &[u8]) -> Option<usize> {
+/// The length of the header and of the whole unmasked frame that `bytes` start with; RFC 6455 section 5.2.
+fn lengths(bytes: &[u8]) -> Option<(usize, usize)> {
     let (header, payload) = match *bytes.get(1)? {
         126 => (4, u64::from(u16::from_be_bytes(*bytes.get(2..)?.first_chunk()?))),
         127 => (10, u64::from_be_bytes(*bytes.get(2..)?.first_chunk()?)),
         short => (2, u64::from(short)),
     };
-    usize::try_from(payload).ok()?.checked_add(header)
+    Some((header, usize::try_from(payload).ok()?.checked_add(header)?))
 }
 
 /// A frame under construction: the payload is written behind a gap that the header is later put into from the right.
@@ -279,10 +286,16 @@ mod tests {
     fn frames_back_to_back_are_told_apart() {
         let frames = [0, 1, 125, 126, 65535, 65536].map(|len| Frame::binary(&vec![7; len]));
         let mut run: Vec<u8> = frames.iter().flat_map(|frame| frame.as_bytes()).copied().collect();
-        assert_eq!(Frame::split(&run).collect::<Vec<_>>(), frames);
+        let expected: Vec<_> = frames.iter().map(|frame| (Opcode::Binary, frame.payload())).collect();
+        assert_eq!(Frame::from_finished(run.clone().into()).parts().collect::<Vec<_>>(), expected);
         run.pop();
-        assert_eq!(Frame::split(&run).collect::<Vec<_>>(), frames[..5], "the last one is not whole");
-        assert_eq!(Frame::split(b"\x81").count(), 0);
+        assert_eq!(
+            Frame::from_finished(run.clone().into()).parts().collect::<Vec<_>>(),
+            expected[..5],
+            "the last one is not whole"
+        );
+        assert_eq!(Frame::run(b"\x81").parts().count(), 0);
+        assert_eq!(Frame::run(b"").parts().count(), 0);
     }
 
     #[test]

@@ -327,16 +327,8 @@ impl Session {
         if self.state != State::Open {
             return Err(SendError::Closed);
         }
-        match self.transport {
-            Transport::WebSocket => {
-                let run = Frame::from_finished(Bytes::copy_from_slice(frames));
-                self.enqueue(Packet::from_frames(run, None))
-            }
-            // They are written as payloads, one by one, whenever a poll comes.
-            Transport::Polling => {
-                Frame::split(frames).try_for_each(|frame| self.enqueue(Packet::from_frames(frame, None)))
-            }
-        }
+        let run = Frame::from_finished(Bytes::copy_from_slice(frames));
+        self.enqueue(Packet::from_frames(run, None))
     }
 
     fn enqueue(&mut self, packet: Packet) -> Result<(), SendError> {

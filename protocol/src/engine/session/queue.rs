@@ -3,7 +3,7 @@ use alloc::collections::VecDeque;
 use alloc::string::String;
 
 use crate::engine::Packet;
-use crate::engine::payload::{payload_len, write_packet};
+use crate::engine::payload::{payload_len, write_packets};
 use crate::websocket::Frame;
 
 /// Packets that wait to be sent. Only ever appended to, so that bytes once offered stay what they are.
@@ -114,7 +114,7 @@ impl Queue {
     /// Everything as a polling payload.
     pub(super) fn take_payload(&mut self) -> String {
         let mut payload = String::with_capacity(payload_len(self.packets.iter().flat_map(Packet::frames)));
-        self.packets.iter().flat_map(Packet::frames).for_each(|frame| write_packet(frame, &mut payload));
+        self.packets.iter().flat_map(Packet::frames).for_each(|frame| write_packets(frame, &mut payload));
         self.clear();
         payload
     }
