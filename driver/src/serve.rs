@@ -97,10 +97,10 @@ async fn connection<A: Application, R: Runtime>(
     let engine = counted.engine().clone();
     let activity = Arc::new(Activity::default());
     let service = service_fn(|request| {
-        let (engine, runtime, answering) = (&engine, &runtime, activity.request());
+        let (answering, response) = (activity.request(), respond(&engine, &runtime, address, request));
         async move {
             let _answering = answering;
-            Ok::<_, Infallible>(respond(engine, runtime, address, request).await)
+            Ok::<_, Infallible>(response.await)
         }
     });
     let stream = HyperStream::with_timer(stream, HyperTimer(runtime.clone()), Arc::clone(&activity));
