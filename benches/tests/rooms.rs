@@ -35,10 +35,12 @@ fn join(each: usize) -> (Rooms, Vec<Slot>, Vec<String>, f64) {
 }
 
 fn main() {
+    // The first line takes the buffer of the standard output.
+    println!("bytes of heap per membership:");
     for each in [1, 2, 3, 10, 100, 129, 200] {
         let empty = Region::new(ALLOCATOR);
         let (mut rooms, slots, names, bytes) = join(each);
-        println!("{each} rooms of each socket: {bytes:.1} bytes of heap per membership");
+        println!("{bytes:.1} of a socket in {each} rooms");
         assert!(bytes <= MAX_BYTES, "{bytes} bytes per membership of sockets in {each} rooms");
 
         let mut recipients = Vec::with_capacity(SOCKETS);
