@@ -6,7 +6,7 @@ use socketio_protocol::socket::Encoded;
 use crate::mailbox::Mailbox;
 
 /// Packets of at most so many bytes are sent together, as one run of frames.
-const SMALL: usize = 2 * 1024;
+const SMALL: usize = 4 * 1024;
 /// Room for frames that a thread keeps.
 const KEEP: usize = 64 * 1024;
 /// Room for packets that a thread keeps.
@@ -88,13 +88,13 @@ pub(crate) fn send_to<M>(mailbox: &Mailbox<M>, packet: Packet) -> Result<(), Pac
 /// As [`send_to`], for a packet that is copied if it is small.
 #[inline]
 pub(crate) fn send_encoded_to<M>(mailbox: &Mailbox<M>, encoded: Encoded<'_>) -> Result<(), Packet> {
-    let Some(frame) = encoded.as_frame().filter(|frame| frame.len() <= SMALL) else {
+    if encoded.len() > SMALL {
         return send_to(mailbox, encoded.into_packet());
-    };
+    }
     let sent = OUTBOX.with_borrow_mut(|outbox| {
-        let passes = outbox.owner == mailbox.address() && mailbox.lets_pass(frame.len() + Packet::OVERHEAD);
+        let passes = outbox.owner == mailbox.address() && mailbox.lets_pass(encoded.len() + Packet::OVERHEAD);
         if passes {
-            outbox.frames.extend_from_slice(frame);
+            encoded.copy_to(&mut outbox.frames);
         }
         passes
     });

@@ -1,5 +1,4 @@
 use alloc::string::String;
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::{fmt, mem};
 
@@ -192,6 +191,8 @@ impl core::error::Error for ConnectError {}
 #[derive(Clone, Debug, Default)]
 pub struct Encoder {
     buffer: Vec<u8>,
+    /// The frames of the attachments.
+    attached: Vec<u8>,
 }
 
 impl Encoder {
@@ -260,48 +261,64 @@ impl Encoder {
         event: Option<&str>,
         args: &A,
     ) -> Result<Encoded<'_>, EncodeError> {
-        // A large packet that was not kept leaves a large buffer.
-        let buffer = Some(mem::take(&mut self.buffer)).filter(|buffer| buffer.capacity() <= 2 * Encoded::KEEP);
-        let mut packet = Writer::new(buffer.unwrap_or_default(), namespace, id);
-        let rest = ser::write_list(packet.builder.payload(), event, args).map_err(EncodeError::Json)?;
-        if let Some(rest) = &rest {
-            packet.prepend(b"-");
-            packet.prepend_number(rest.len());
+        for buffer in [&mut self.buffer, &mut self.attached] {
+            if buffer.capacity() > 2 * Encoded::KEEP {
+                *buffer = Vec::new();
+            }
         }
-        let (buffer, start) = packet.finish(if rest.is_some() { binary } else { text });
+        self.attached.clear();
+        let mut packet = Writer::new(mem::take(&mut self.buffer), namespace, id);
+        let attachments = ser::write_list(packet.builder.payload(), &mut self.attached, event, args);
+        let attachments = attachments.map_err(EncodeError::Json)?;
+        if attachments > 0 {
+            packet.prepend(b"-");
+            packet.prepend_number(attachments);
+        }
+        let (buffer, start) = packet.finish(if attachments > 0 { binary } else { text });
         self.buffer = buffer;
-        Ok(Encoded { buffer: &mut self.buffer, start, rest })
+        Ok(Encoded { encoder: self, start })
     }
 }
 
-/// A packet that is still in the buffer of its [`Encoder`].
+/// A packet that is still in its [`Encoder`].
 #[derive(Debug)]
 pub struct Encoded<'e> {
-    buffer: &'e mut Vec<u8>,
+    encoder: &'e mut Encoder,
     /// Where its first frame begins.
     start: usize,
-    rest: Option<Arc<[Frame]>>,
 }
 
 impl Encoded<'_> {
-    /// Up to so many bytes the buffer is kept, and a packet is a copy of just its size.
+    /// Up to so many bytes a buffer is kept, and a packet is a copy of just its size.
     const KEEP: usize = 16 * 1024;
 
-    /// The finished frame of a packet without attachments.
-    pub fn as_frame(&self) -> Option<&[u8]> {
-        self.rest.is_none().then(|| self.buffer.get(self.start..).unwrap_or_default())
+    /// Bytes on the wire, as WebSocket frames.
+    #[expect(clippy::len_without_is_empty, reason = "a packet is never empty")]
+    pub fn len(&self) -> usize {
+        self.encoder.buffer.len() - self.start + self.encoder.attached.len()
+    }
+
+    /// Appends the packet's finished frames to `out`.
+    pub fn copy_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.encoder.buffer.get(self.start..).unwrap_or_default());
+        out.extend_from_slice(&self.encoder.attached);
     }
 
     /// The packet, to be kept.
     pub fn into_packet(self) -> Packet {
-        let first = if self.buffer.len() <= Self::KEEP {
-            Frame::from_finished(Bytes::copy_from_slice(self.buffer.get(self.start..).unwrap_or_default()))
-        } else {
-            let mut bytes = Bytes::from(mem::take(self.buffer));
-            bytes.advance(self.start.min(bytes.len()));
-            Frame::from_finished(bytes)
-        };
-        Packet::from_frames(first, self.rest)
+        let Encoder { buffer, attached } = self.encoder;
+        let first = Frame::from_finished(Self::take(buffer, self.start));
+        let rest = (!attached.is_empty()).then(|| Frame::split(Self::take(attached, 0)).collect());
+        Packet::from_frames(first, rest)
+    }
+
+    fn take(buffer: &mut Vec<u8>, start: usize) -> Bytes {
+        if buffer.len() <= Self::KEEP {
+            return Bytes::copy_from_slice(buffer.get(start..).unwrap_or_default());
+        }
+        let mut bytes = Bytes::from(mem::take(buffer));
+        bytes.advance(start.min(bytes.len()));
+        bytes
     }
 }
 
@@ -464,8 +481,8 @@ impl Writer {
 
     /// A packet of one frame.
     fn packet(self, kind: PacketType) -> Packet {
-        let (mut buffer, start) = self.finish(kind);
-        Encoded { buffer: &mut buffer, start, rest: None }.into_packet()
+        let (buffer, start) = self.finish(kind);
+        Encoded { encoder: &mut Encoder { buffer, attached: Vec::new() }, start }.into_packet()
     }
 }
 

@@ -2,11 +2,10 @@
 //! list of arguments from a single one, [`Attaching`] swaps bytes for placeholders.
 
 use alloc::string::{String, ToString};
-use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::Cell;
 use core::fmt::{self, Display};
-use core::iter;
+use core::mem;
 
 use serde::Serialize;
 use serde::ser::{
@@ -17,18 +16,20 @@ use serde::ser::{
 use super::{raw, text};
 use crate::websocket::Frame;
 
-/// Writes `["event",arguments..]` and gives the attachments. The error is serde's words.
+/// Writes `["event",arguments..]`, and the attachments as frames to `attached`, which is empty. Gives their number. The
+/// error is serde's words.
 pub(super) fn write_list<A: Serialize + ?Sized>(
     out: &mut Vec<u8>,
+    attached: &mut Vec<u8>,
     event: Option<&str>,
     args: &A,
-) -> Result<Option<Arc<[Frame]>>, String> {
+) -> Result<usize, String> {
     out.push(b'[');
     match event {
         Some(event) if !write_plain(out, event) => write_json(out, event).map_err(|error| error.to_string())?,
         _ => {}
     }
-    let attachments = Attachments::default();
+    let attachments = Attachments { frames: Cell::new(mem::take(attached)), count: Cell::new(0) };
     match args.serialize(Arguments { out, attachments: &attachments, expected: Expected::List }) {
         Ok(()) => {}
         Err(Refusal::Single) => {
@@ -37,7 +38,8 @@ pub(super) fn write_list<A: Serialize + ?Sized>(
         Err(Refusal::Json(why)) => return Err(why),
     }
     out.push(b']');
-    Ok(attachments.0.into_inner().map(Frames::finish))
+    *attached = attachments.frames.into_inner();
+    Ok(attachments.count.get())
 }
 
 /// Appends a value as JSON.
@@ -81,36 +83,19 @@ fn separate(out: &mut Vec<u8>) {
     }
 }
 
-/// The attachments found so far.
-#[derive(Default)]
-struct Attachments(Cell<Option<Frames>>);
-
-/// In the order of their numbers. Most packets have one at most, which needs no list.
-struct Frames {
-    first: Frame,
-    rest: Vec<Frame>,
+/// The attachments found so far, as finished frames in the order of their numbers.
+struct Attachments {
+    frames: Cell<Vec<u8>>,
+    count: Cell<usize>,
 }
 
 impl Attachments {
     /// Adds one and gives its number.
     fn push(&self, bytes: &[u8]) -> usize {
-        let frame = Frame::binary(bytes);
-        let frames = match self.0.take() {
-            None => Frames { first: frame, rest: Vec::new() },
-            Some(mut frames) => {
-                frames.rest.push(frame);
-                frames
-            }
-        };
-        let number = frames.rest.len();
-        self.0.set(Some(frames));
-        number
-    }
-}
-
-impl Frames {
-    fn finish(self) -> Arc<[Frame]> {
-        if self.rest.is_empty() { Arc::from([self.first]) } else { iter::once(self.first).chain(self.rest).collect() }
+        let mut frames = self.frames.take();
+        Frame::append_binary(bytes, &mut frames);
+        self.frames.set(frames);
+        self.count.replace(self.count.get() + 1)
     }
 }
 

@@ -67,6 +67,33 @@ impl Frame {
         Self::new(Opcode::Binary, payload)
     }
 
+    /// Appends a binary frame to `out`.
+    pub(crate) fn append_binary(payload: &[u8], out: &mut Vec<u8>) {
+        // The longest header has ten bytes.
+        out.reserve(payload.len() + 10);
+        out.push(0x80 | Opcode::Binary.number());
+        match (u8::try_from(payload.len()), u16::try_from(payload.len())) {
+            (Ok(short @ ..126), _) => out.push(short),
+            (_, Ok(medium)) => {
+                out.push(126);
+                out.extend_from_slice(&medium.to_be_bytes());
+            }
+            _ => {
+                out.push(127);
+                out.extend_from_slice(&(payload.len() as u64).to_be_bytes());
+            }
+        }
+        out.extend_from_slice(payload);
+    }
+
+    /// The frames that stand back to back in `run`, which they share, up to what is no whole frame.
+    pub(crate) fn split(mut run: Bytes) -> impl Iterator<Item = Self> {
+        core::iter::from_fn(move || {
+            let (_, length) = lengths(&run)?;
+            (length <= run.len()).then(|| Self { bytes: run.split_to(length) })
+        })
+    }
+
     /// A pong that answers a ping. `payload` has at most 125 bytes; more is cut off.
     pub fn pong(payload: &[u8]) -> Self {
         Self::new(Opcode::Pong, payload)
@@ -279,6 +306,9 @@ mod tests {
             assert_eq!(frame.as_bytes(), [header, &payload].concat(), "{len}");
             assert_eq!(frame.payload(), payload, "{len}");
             assert_eq!(frame.payload_bytes(), payload, "{len}");
+            let mut out = b"before".to_vec();
+            Frame::append_binary(&payload, &mut out);
+            assert_eq!(out, [&b"before"[..], header, &payload].concat(), "{len}");
         }
     }
 
@@ -294,7 +324,9 @@ mod tests {
             expected[..5],
             "the last one is not whole"
         );
+        assert_eq!(Frame::split(run.clone().into()).collect::<Vec<_>>(), frames[..5]);
         for short in [&b"\x81"[..], b""] {
+            assert_eq!(Frame::split(short.into()).count(), 0);
             assert_eq!(Frame::from_finished(short.into()).parts().count(), 0);
         }
     }
