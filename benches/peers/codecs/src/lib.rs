@@ -10,9 +10,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 use socketio_benches::Operation;
-use socketio_benches::packets::{
-    Answer, Credentials, ECHO, Items, NAMESPACE, Query, Small, Text, attachment, message,
-};
+use socketio_benches::packets::{Answer, Credentials, ECHO, Items, NAMESPACE, Query, Small, Text, attachment, message};
 use socketioxide_core::Str;
 use socketioxide_core::packet::{Packet, PacketData};
 use socketioxide_core::parser::{Parse, ParseConfig, ParserState};
