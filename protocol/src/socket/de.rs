@@ -118,6 +118,17 @@ pub(super) enum Kind {
     Auth,
 }
 
+impl Kind {
+    /// How much stands in front of the first argument and its comma, where that is surely JSON.
+    pub(super) fn head(&self) -> Option<usize> {
+        match self {
+            Self::Event(Some(name)) => name.plain.then_some(name.end),
+            Self::Ack => Some(1),
+            _ => None,
+        }
+    }
+}
+
 /// Reads arguments from the left to the right.
 pub(super) struct Reader<'de> {
     text: &'de str,

@@ -156,6 +156,11 @@ impl<'a> Payload<'a> {
     }
 
     fn find(&self, placeholders: &mut Placeholders<'a>) -> Result<(), DecodeError> {
+        if let Some(head) = self.kind.head()
+            && placeholders.find_alone(self.json, head)?
+        {
+            return Ok(());
+        }
         if self.is_json() { Ok(placeholders.find(self.json)?) } else { Err(DecodeError::Malformed) }
     }
 

@@ -91,13 +91,28 @@ impl<'de> Placeholders<'de> {
     /// Finds the placeholders in `json`, which must be valid.
     pub(super) fn find(&mut self, json: &str) -> Result<(), Fault> {
         self.marks = scan(json, self.len())?;
+        self.count();
+        Ok(())
+    }
+
+    /// Finds the placeholders of a list that has, behind `head`, nothing but those that the official client writes. Such
+    /// a list needs no scan, and no check that it is valid. False for every other one.
+    pub(super) fn find_alone(&mut self, json: &str, head: usize) -> Result<bool, Fault> {
+        let Some(marks) = alone(json, head) else { return Ok(false) };
+        refuse_illegal(&marks, self.len())?;
+        self.marks = marks;
+        self.count();
+        Ok(true)
+    }
+
+    /// Counts for each attachment the placeholders that stand for it.
+    fn count(&mut self) {
         for index in 0..self.marks.len() {
             let attachment = self.marks.get(index).and_then(Mark::attachment);
             if let Some(slot) = attachment.and_then(|attachment| self.slot(attachment)) {
                 slot.uses += 1;
             }
         }
-        Ok(())
     }
 
     fn slot(&mut self, attachment: usize) -> Option<&mut Slot<'de>> {
@@ -186,8 +201,40 @@ pub(super) fn scan(json: &str, attachments: usize) -> Result<Vec<Mark>, Fault> {
             }
         }
     }
+    refuse_illegal(&marks, attachments)?;
+    Ok(marks)
+}
+
+fn refuse_illegal(marks: &[Mark], attachments: usize) -> Result<(), Fault> {
     let illegal = |mark: &Mark| mark.attachment().is_some_and(|number| number >= attachments);
-    if marks.iter().any(illegal) { Err(Fault::Illegal) } else { Ok(marks) }
+    if marks.iter().any(illegal) { Err(Fault::Illegal) } else { Ok(()) }
+}
+
+/// The marks of [`Placeholders::find_alone`], as [`scan`] would find them.
+fn alone(json: &str, head: usize) -> Option<Vec<Mark>> {
+    let list = Mark { end: json.len(), ..Mark::open(0, false, NONE) };
+    let mut marks = Vec::with_capacity(2);
+    marks.push(list);
+    let mut rest = json.get(head..).filter(|_| json.starts_with('['))?;
+    while rest != "]" {
+        // Only in front of the first argument of an ack there is no comma.
+        let argument = if head == 1 && marks.len() == 1 { rest } else { rest.strip_prefix(',')? };
+        let number = argument.strip_prefix("{\"_placeholder\":true,\"num\":")?;
+        let (number, behind) = number.split_once('}')?;
+        if number.is_empty() || (number.starts_with('0') && number.len() > 1) {
+            return None;
+        }
+        rest = behind;
+        marks.push(Mark {
+            end: json.len() - rest.len(),
+            number: index(number)?,
+            placeholder: true,
+            key: Key::Number,
+            value: true,
+            ..Mark::open(json.len() - argument.len(), true, NONE)
+        });
+    }
+    (marks.len() > 1).then_some(marks)
 }
 
 /// No mark has this index.
@@ -261,4 +308,49 @@ fn key(token: &str) -> Key {
 /// Only digits: `1.0` and `1e0` are the number 1, too, but nobody writes an index like that.
 fn index(token: &str) -> Option<usize> {
     if token.bytes().all(|byte| byte.is_ascii_digit()) { token.parse().ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn parts() -> impl Strategy<Value = Vec<String>> {
+        let number = prop_oneof![Just("0"), Just("1"), Just("12"), Just("01"), Just(""), Just("-0"), Just("0.0")];
+        let part = prop_oneof![
+            6 => number.prop_map(|number| format!("{{\"_placeholder\":true,\"num\":{number}}}")),
+            3 => Just(",".into()),
+            1 => prop_oneof![Just("1"), Just(" "), Just("[]"), Just("]"), Just("}"), Just("{}")].prop_map(String::from),
+        ];
+        proptest::collection::vec(part, 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn placeholders_alone_are_those_of_a_scan(parts in parts(), commas: bool, event: bool) {
+            let head = if event { "[\"m\"" } else { "[" };
+            let separator = if commas { "," } else { "" };
+            let first = if event { separator } else { "" };
+            let json = format!("{head}{first}{}]", parts.join(separator));
+            if let Some(marks) = alone(&json, head.len()) {
+                prop_assert!(de::is_json(&json), "{}", json);
+                prop_assert_eq!(scan(&json, usize::MAX), Ok(marks), "{}", json);
+            }
+        }
+    }
+
+    #[test]
+    fn placeholders_alone_are_found_without_a_scan() {
+        let p = |number| format!("{{\"_placeholder\":true,\"num\":{number}}}");
+        let found = |json: &str, head| alone(json, head).map(|marks| marks.len());
+        assert_eq!(found(&format!("[\"m\",{}]", p(0)), 4), Some(2));
+        assert_eq!(found(&format!("[\"m\",{},{}]", p(1), p(0)), 4), Some(3));
+        assert_eq!(found(&format!("[{},{}]", p(0), p(1)), 1), Some(3));
+        for (json, head) in [("[\"m\"]", 4), ("[]", 1), ("[", 1), ("", 0)] {
+            assert_eq!(found(json, head), None, "{json}");
+        }
+    }
 }
