@@ -1,5 +1,6 @@
 use std::cell::RefCell;
 
+use bytes::Bytes;
 use socketio_protocol::engine::{Packet, Session};
 use socketio_protocol::socket::Encoded;
 
@@ -101,6 +102,20 @@ pub(crate) fn send_encoded_to<M>(mailbox: &Mailbox<M>, encoded: Encoded<'_>) -> 
     if sent { Ok(()) } else { Err(encoded.into_packet()) }
 }
 
+/// The small packets, if there are no others, to be written without the session; [`put_back`] must follow.
+pub(crate) fn take_run() -> Option<Vec<u8>> {
+    OUTBOX.with_borrow_mut(|outbox| {
+        let fits = outbox.packets.is_empty() && (1..=KEEP).contains(&outbox.frames.len());
+        fits.then(|| std::mem::take(&mut outbox.frames))
+    })
+}
+
+/// Gives the buffer of [`take_run`] back.
+pub(crate) fn put_back(mut run: Vec<u8>) {
+    run.clear();
+    OUTBOX.with_borrow_mut(|outbox| outbox.frames = run);
+}
+
 /// Hands everything to the session.
 pub(crate) fn flush(session: &mut Session) {
     OUTBOX.with_borrow_mut(|outbox| {
@@ -108,13 +123,18 @@ pub(crate) fn flush(session: &mut Session) {
             return;
         }
         // A session that is over, or becomes so by this, tells it by itself.
+        let send_run = |run: &[u8], session: &mut Session| {
+            if !run.is_empty() {
+                let _ = session.send_frames(Bytes::copy_from_slice(run));
+            }
+        };
         let mut sent = 0;
         for (at, packet) in outbox.packets.drain(..) {
-            let _ = outbox.frames.get(sent..at).filter(|run| !run.is_empty()).map(|run| session.send_frames(run));
+            send_run(outbox.frames.get(sent..at).unwrap_or_default(), session);
             let _ = session.send(packet);
             sent = at;
         }
-        let _ = outbox.frames.get(sent..).filter(|run| !run.is_empty()).map(|run| session.send_frames(run));
+        send_run(outbox.frames.get(sent..).unwrap_or_default(), session);
         outbox.frames.clear();
     });
 }

@@ -392,10 +392,9 @@ fn kind(message: &str) -> Option<(PacketType, &str)> {
 }
 
 fn attachments(rest: &str, max: usize) -> Result<(usize, &str), PacketError> {
-    let (count, rest) = rest.split_once('-').ok_or(PacketError::Attachments)?;
-    if count.is_empty() || !count.bytes().all(|byte| byte.is_ascii_digit()) {
-        return Err(PacketError::Attachments);
-    }
+    let digits = rest.bytes().take_while(u8::is_ascii_digit).count();
+    let (count, rest) = rest.split_at_checked(digits).ok_or(PacketError::Attachments)?;
+    let rest = rest.strip_prefix('-').filter(|_| digits > 0).ok_or(PacketError::Attachments)?;
     // What does not fit into a number is certainly too much.
     match count.parse() {
         Ok(count) if count <= max => Ok((count, rest)),

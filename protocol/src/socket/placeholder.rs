@@ -220,11 +220,12 @@ fn alone(json: &str, head: usize) -> Option<Vec<Mark>> {
         // Only in front of the first argument of an ack there is no comma.
         let argument = if head == 1 && marks.len() == 1 { rest } else { rest.strip_prefix(',')? };
         let number = argument.strip_prefix("{\"_placeholder\":true,\"num\":")?;
-        let (number, behind) = number.split_once('}')?;
-        if number.is_empty() || (number.starts_with('0') && number.len() > 1) {
+        let digits = number.bytes().take_while(u8::is_ascii_digit).count();
+        let (number, behind) = number.split_at_checked(digits)?;
+        if digits == 0 || (number.starts_with('0') && digits > 1) {
             return None;
         }
-        rest = behind;
+        rest = behind.strip_prefix('}')?;
         marks.push(Mark {
             end: json.len() - rest.len(),
             number: index(number)?,

@@ -314,30 +314,41 @@ impl Session {
         if self.state != State::Open {
             return Err(SendError::Closed);
         }
-        self.enqueue(packet)
-    }
-
-    /// Queues packets that stand back to back in `frames`, as they would be written to a WebSocket stream: for who encodes
-    /// many small ones, which then cost one copy and one allocation together.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::send`].
-    pub fn send_frames(&mut self, frames: &[u8]) -> Result<(), SendError> {
-        if self.state != State::Open {
-            return Err(SendError::Closed);
-        }
-        let run = Frame::from_finished(Bytes::copy_from_slice(frames));
-        self.enqueue(Packet::from_frames(run, None))
-    }
-
-    fn enqueue(&mut self, packet: Packet) -> Result<(), SendError> {
         let cost = self.queue.cost().saturating_add(packet.cost());
         if cost > self.config.max_queued && !self.queue.is_empty() {
             self.abort(self.now, CloseReason::TransportError);
             return Err(SendError::Overflow);
         }
         self.queue.push(packet);
+        Ok(())
+    }
+
+    /// Queues packets that stand back to back in `frames`, as they are written to a WebSocket stream: for who encodes many
+    /// small ones, which then cost one allocation together.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::send`].
+    pub fn send_frames(&mut self, frames: Bytes) -> Result<(), SendError> {
+        self.send(Packet::from_frames(Frame::from_finished(frames), None))
+    }
+
+    /// Whether what is written to the WebSocket stream now comes next: it carries messages, and nothing waits for it.
+    ///
+    /// Who has frames for it then may write them at once, without the session. If only a part of them could be written,
+    /// [`Session::send_rest`] must follow before the next call.
+    pub fn is_clear(&self) -> bool {
+        self.state == State::Open && self.stream.is_some() && self.probe.is_none() && self.queue.is_empty()
+    }
+
+    /// As [`Session::send_frames`], when the caller has written the first `written` bytes; see [`Session::is_clear`].
+    ///
+    /// # Errors
+    ///
+    /// As for [`Session::send`].
+    pub fn send_rest(&mut self, frames: Bytes, written: usize) -> Result<(), SendError> {
+        self.send_frames(frames)?;
+        self.queue.written(written);
         Ok(())
     }
 

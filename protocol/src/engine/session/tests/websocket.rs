@@ -436,3 +436,35 @@ fn a_second_stream_is_refused() {
     world.text("4alive");
     assert_eq!(world.log(), ["text alive"]);
 }
+
+#[test]
+fn who_writes_a_part_of_some_frames_hands_over_the_rest() {
+    let frames: Vec<u8> = ["4one", "4two"].iter().flat_map(|text| Frame::text(text).as_bytes().to_vec()).collect();
+    for written in 0..=frames.len() {
+        let mut world = World::websocket();
+        assert!(world.session.is_clear());
+        world.outbound.extend_from_slice(&frames[..written]);
+        world.session.send_rest(Bytes::copy_from_slice(&frames), written).unwrap();
+        assert_eq!(world.session.is_clear(), written == frames.len());
+        world.session.send(Packet::text("three")).unwrap();
+        world.run();
+        assert_eq!(world.frames(), ["4one", "4two", "4three"], "{written}");
+        assert!(world.session.is_clear() && world.session.queued() == 0);
+    }
+}
+
+#[test]
+fn only_a_silent_stream_that_carries_messages_is_clear() {
+    let mut world = World::polling();
+    assert!(!world.session.is_clear(), "there is no stream");
+    world.session.handle_stream(world.now).unwrap();
+    assert!(!world.session.is_clear(), "it does not carry messages yet");
+    world.write(&[Frame::text("2probe"), Frame::text("5")]);
+    world.run();
+    assert!(world.session.is_clear());
+    world.session.send(Packet::text("waits")).unwrap();
+    assert!(!world.session.is_clear());
+    world.run();
+    world.close();
+    assert!(!world.session.is_clear(), "nothing follows the goodbye");
+}
