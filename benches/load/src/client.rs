@@ -138,9 +138,19 @@ impl Client {
         }
     }
 
-    /// The socket, and what was received and not used yet.
-    pub(crate) fn into_parts(self) -> (TcpStream, Vec<u8>) {
-        (self.stream, self.input)
+    /// The socket, and what was received and not used yet. Heartbeats over a WebSocket are answered: nobody looks at what is
+    /// left before more arrives.
+    pub(crate) fn into_parts(mut self) -> io::Result<(TcpStream, Vec<u8>)> {
+        let (input, mut rest, mut at) = (core::mem::take(&mut self.input), Vec::new(), 0);
+        while let Some((_, payload, taken)) = split_frame(&input[at..]) {
+            match payload {
+                b"2" => self.send("3")?,
+                _ => rest.extend_from_slice(&input[at..at + taken]),
+            }
+            at += taken;
+        }
+        rest.extend_from_slice(&input[at..]);
+        Ok((self.stream, rest))
     }
 }
 

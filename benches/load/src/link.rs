@@ -39,7 +39,7 @@ impl Links {
     }
 
     pub(crate) fn add(&mut self, client: Client) -> io::Result<()> {
-        let (stream, input) = client.into_parts();
+        let (stream, input) = client.into_parts()?;
         stream.set_nonblocking(true)?;
         let mut stream = TcpStream::from_std(stream);
         let (token, interest) = (Token(self.links.len()), Interest::READABLE | Interest::WRITABLE);

@@ -35,6 +35,9 @@ struct Options {
     /// Taken like the other servers do, and ignored.
     #[arg(long, default_value = "text")]
     args: String,
+    /// Taken like our own server does, and ignored.
+    #[arg(long, default_value_t = 0)]
+    namespaces: usize,
 }
 
 fn main() -> io::Result<()> {

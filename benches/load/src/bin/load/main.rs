@@ -1,4 +1,8 @@
 //! Starts servers one after the other, keeps them busy, and writes what an operation costs each of them.
+//!
+//! It builds and installs the servers first: ours, the bare one, and those in `benches/peers`, whose lock files tell the
+//! versions. What cannot be had is skipped and said so. Servers take turns, and the medians of the rounds count; all of
+//! those in Rust are built with the same profile and unwind on a panic; nobody compresses.
 
 mod measure;
 mod plot;
@@ -45,7 +49,7 @@ struct Options {
     /// Also ours on two workers and both processors, where that is of interest.
     #[arg(long)]
     two_workers: bool,
-    /// Instead: what an operation of ours costs as connections, subscribers, rooms and namespaces grow.
+    /// Instead: what an operation costs ours as connections, subscribers, rooms and namespaces grow.
     #[arg(long)]
     scaling: bool,
     /// Take what is built and installed as it is.

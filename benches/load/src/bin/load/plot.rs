@@ -4,10 +4,10 @@ use std::fmt::Write as _;
 
 const COLOURS: [&str; 8] = ["#888888", "#d9480f", "#1971c2", "#2f9e44", "#9c36b5", "#e8a400", "#0c8599", "#c2255c"];
 const WIDTH: f64 = 960.0;
-const LEFT: f64 = 190.0;
+const LEFT: f64 = 210.0;
 const RIGHT: f64 = 60.0;
 const BAR: f64 = 9.0;
-const PANEL: f64 = 240.0;
+const PANEL: f64 = 200.0;
 
 /// Bars on a logarithmic scale: of each scenario one for each server.
 pub(crate) fn bars(servers: &[&str], scenarios: &[(&str, Vec<Option<f64>>)]) -> String {
@@ -16,11 +16,7 @@ pub(crate) fn bars(servers: &[&str], scenarios: &[(&str, Vec<Option<f64>>)]) -> 
     let group = servers.len() as f64 * BAR + 10.0;
     let height = 70.0 + scenarios.len() as f64 * group;
     let mut svg = start(height, "Server CPU time per operation, as a multiple of the limit");
-    for (index, server) in servers.iter().enumerate() {
-        let x = 10.0 + index as f64 * 115.0;
-        rectangle(&mut svg, x, 32.0, 10.0, 10.0, index);
-        text(&mut svg, x + 14.0, 41.0, "start", server);
-    }
+    legend(&mut svg, servers);
     for tick in [1.0, 2.0, 5.0, 10.0, 20.0, 50.0, 100.0, 200.0].into_iter().filter(|tick| *tick <= most) {
         let x = LEFT + scale(tick);
         line(&mut svg, &[(x, 60.0), (x, height - 8.0)], "#dddddd");
@@ -40,32 +36,47 @@ pub(crate) fn bars(servers: &[&str], scenarios: &[(&str, Vec<Option<f64>>)]) -> 
     svg + "</svg>\n"
 }
 
-/// Lines on logarithmic scales, one below the other: what an operation costs by what grows.
-pub(crate) fn lines(lines: &[(String, Vec<(f64, f64)>)]) -> String {
-    let mut svg = start(40.0 + lines.len() as f64 * PANEL, "Server CPU time per operation in µs, as a number grows");
-    for (panel, (name, points)) in lines.iter().enumerate() {
-        let bottom = 40.0 + (panel + 1) as f64 * PANEL - 40.0;
+/// What grows, and of each server the points: how many there are, and what an operation costs then.
+pub(crate) type Panel<'a> = (&'a str, Vec<Vec<(f64, f64)>>);
+
+/// Panels with lines on logarithmic scales, one below the other.
+pub(crate) fn lines(servers: &[&str], panels: &[Panel<'_>]) -> String {
+    let height = 40.0 + panels.len() as f64 * PANEL;
+    let mut svg = start(height, "Server CPU time per operation in µs, as a number grows");
+    legend(&mut svg, servers);
+    for (index, (what, lines)) in panels.iter().enumerate() {
+        let bottom = (index + 1) as f64 * PANEL;
+        text(&mut svg, LEFT - 8.0, bottom - PANEL / 2.0, "end", what);
+        line(&mut svg, &[(LEFT, bottom), (WIDTH - RIGHT, bottom)], "#888888");
         let ends = |axis: fn(&(f64, f64)) -> f64| {
-            let values = points.iter().map(axis);
+            let values = lines.iter().flatten().map(axis);
             values.fold((f64::INFINITY, 0.0), |(least, most): (f64, f64), value| (least.min(value), most.max(value)))
         };
         let ((left, right), (low, high)) = (ends(|point| point.0), ends(|point| point.1));
-        // At least from half to twice, so that noise does not look like growth.
-        let (low, high) = ((low * 0.8).min(high / 4.0), high * 1.25);
+        // A factor of four at least, so that noise does not look like growth.
+        let (low, high) = ((low * 0.9).min(high / 4.0), high);
         let place = |value: f64, from: f64, to: f64| ((value / from).ln() / (to / from).ln()).clamp(0.0, 1.0);
-        let x = |value| LEFT + (WIDTH - LEFT - RIGHT) * place(value, left, right);
-        let y = |value| bottom - (PANEL - 70.0) * place(value, low, high);
-        let placed: Vec<(f64, f64)> = points.iter().map(|&(count, cost)| (x(count), y(cost))).collect();
-        text(&mut svg, LEFT, bottom - PANEL + 60.0, "start", name);
-        line(&mut svg, &[(LEFT, bottom), (WIDTH - RIGHT, bottom)], "#888888");
-        line(&mut svg, &placed, COLOURS[1]);
-        for ((count, cost), (x, y)) in points.iter().zip(placed) {
-            rectangle(&mut svg, x - 3.0, y - 3.0, 6.0, 6.0, 1);
-            text(&mut svg, x, bottom + 15.0, "middle", &count.to_string());
-            text(&mut svg, x, y - 8.0, "middle", &format!("{cost:.2}"));
+        for (colour, points) in lines.iter().enumerate() {
+            let x = |count| LEFT + (WIDTH - LEFT - RIGHT) * place(count, left, right);
+            let y = |cost| bottom - (PANEL - 60.0) * place(cost, low, high);
+            let placed: Vec<(f64, f64)> = points.iter().map(|&(count, cost)| (x(count), y(cost))).collect();
+            line(&mut svg, &placed, COLOURS[colour % COLOURS.len()]);
+            for ((count, cost), (x, y)) in points.iter().zip(placed) {
+                rectangle(&mut svg, x - 3.0, y - 3.0, 6.0, 6.0, colour);
+                text(&mut svg, x, bottom + 15.0, "middle", &count.to_string());
+                text(&mut svg, x, y - 8.0, "middle", &format!("{cost:.2}"));
+            }
         }
     }
     svg + "</svg>\n"
+}
+
+fn legend(svg: &mut String, servers: &[&str]) {
+    for (index, server) in servers.iter().enumerate() {
+        let x = 10.0 + index as f64 * 115.0;
+        rectangle(svg, x, 32.0, 10.0, 10.0, index);
+        text(svg, x + 14.0, 41.0, "start", server);
+    }
 }
 
 fn start(height: f64, title: &str) -> String {

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use socketio_load::check::Faults;
 
 use crate::Sample;
-use crate::plot;
+use crate::plot::{self, Panel};
 use crate::servers::Skipped;
 
 const LIMIT: &str = "limit";
@@ -55,7 +55,11 @@ impl Report {
         let name = if is_scaling { "scaling" } else { "load" };
         fs::write(directory.join(format!("{name}.md")), self.markdown())?;
         fs::write(directory.join(format!("{name}.json")), serde_json::to_vec_pretty(&self.json())?)?;
-        let plot = if is_scaling { plot::lines(&self.growth()) } else { plot::bars(&self.servers, &self.ratios()) };
+        let plot = if is_scaling {
+            plot::lines(&self.servers, &self.growth())
+        } else {
+            plot::bars(&self.servers, &self.ratios())
+        };
         fs::write(directory.join(format!("{name}.svg")), plot)
     }
 
@@ -153,21 +157,21 @@ impl Report {
         self.scenarios.iter().filter_map(of_scenario).collect()
     }
 
-    /// CPU time by what grows, from names like `echo: connections = 20`.
-    fn growth(&self) -> Vec<(String, Vec<(f64, f64)>)> {
-        let mut lines: Vec<(String, Vec<(f64, f64)>)> = Vec::new();
+    /// CPU time of each server by what grows, from names like `echo, connections = 20`.
+    fn growth(&self) -> Vec<Panel<'_>> {
+        let mut panels: Vec<Panel<'_>> = Vec::new();
         for scenario in &self.scenarios {
-            for server in &self.servers {
-                let Some((what, count)) = scenario.rsplit_once(" = ") else { continue };
-                let (Some(cpu), Ok(count)) = (self.cpu(scenario, server), count.parse()) else { continue };
-                let name = format!("{server}, {what}");
-                match lines.iter_mut().find(|(other, _)| *other == name) {
-                    Some((_, points)) => points.push((count, cpu)),
-                    None => lines.push((name, vec![(count, cpu)])),
-                }
+            let Some((what, count)) = scenario.rsplit_once(" = ") else { continue };
+            let Ok(count) = count.parse() else { continue };
+            if panels.last().is_none_or(|(last, _)| *last != what) {
+                panels.push((what, vec![Vec::new(); self.servers.len()]));
+            }
+            let lines = panels.last_mut().map(|(_, lines)| lines).into_iter().flatten();
+            for (server, line) in self.servers.iter().zip(lines) {
+                line.extend(self.cpu(scenario, server).map(|cpu| (count, cpu)));
             }
         }
-        lines
+        panels
     }
 }
 

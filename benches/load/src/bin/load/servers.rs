@@ -42,20 +42,19 @@ impl Server {
     }
 }
 
-/// Builds and installs the wanted servers, all of them if none is named.
+/// Builds and installs the wanted servers, if none is named all of them.
 pub(crate) fn prepare(
     wanted: &[String],
     two_workers: bool,
-    ours_alone: bool,
+    without_peers: bool,
     builds: bool,
 ) -> (Vec<Server>, Vec<Skipped>) {
     let workshop = Workshop { builds };
-    let mut kinds: Vec<(&'static str, Make)> = vec![("ours", Workshop::ours)];
+    let mut kinds: Vec<(&'static str, Make)> = vec![("limit", Workshop::limit), ("ours", Workshop::ours)];
     if two_workers {
         kinds.push(("ours-2", Workshop::ours_on_two));
     }
-    if !ours_alone {
-        kinds.insert(0, ("limit", Workshop::limit));
+    if !without_peers {
         kinds.push(("hyper", Workshop::hyper));
         kinds.push(("socketioxide", Workshop::socketioxide));
         kinds.push(("node-ws", Workshop::node));
