@@ -68,9 +68,9 @@ impl Report {
         self.table(
             &mut text,
             |_| true,
-            |cell, limit| {
+            |cell, ratio| {
                 let cpu = cell.median(|sample| sample.cpu_us);
-                limit.map_or(format!("{cpu:.3}"), |limit| format!("{cpu:.3} (×{:.2})", cpu / limit))
+                ratio.map_or(format!("{cpu:.3}"), |ratio| format!("{cpu:.3} (×{ratio:.2})"))
             },
         );
         text.push_str("\nOperations per second:\n\n");
@@ -114,13 +114,12 @@ impl Report {
         let _ = writeln!(text, "|---|{}", "---|".repeat(self.servers.len()));
         let has_row = |scenario: &&String| self.cells.iter().any(|(key, cell)| key.0 == **scenario && fits(cell));
         for scenario in self.scenarios.iter().filter(has_row) {
-            let limit = self.cpu(scenario, LIMIT);
             let _ = write!(text, "| {scenario} |");
             for server in &self.servers {
                 let shown = match self.cells.get(&(scenario.clone(), *server)) {
                     None => "–".to_owned(),
                     Some(cell) if cell.fault().is_some() => "**FAULTY**".to_owned(),
-                    Some(cell) => show(cell, limit.filter(|_| *server != LIMIT)),
+                    Some(cell) => show(cell, self.ratio(scenario, server).filter(|_| *server != LIMIT)),
                 };
                 let _ = write!(text, " {shown} |");
             }
@@ -147,11 +146,20 @@ impl Report {
         cell.fault().is_none().then(|| cell.median(|sample| sample.cpu_us))
     }
 
+    /// A server's CPU time as a multiple of the limit's: the median over the rounds, since within one the machine changes
+    /// less than from one to the next.
+    fn ratio(&self, scenario: &str, server: &'static str) -> Option<f64> {
+        let cell = |server| self.cells.get(&(scenario.to_owned(), server)).filter(|cell| cell.fault().is_none());
+        let (own, limit) = (cell(server)?, cell(LIMIT)?);
+        let pairs = own.samples.iter().zip(&limit.samples);
+        Some(median(pairs.map(|(own, limit)| own.cpu_us / limit.cpu_us).collect()))
+    }
+
     /// Of each scenario the multiples of the limit, in the order of the servers.
     fn ratios(&self) -> Vec<(&str, Vec<Option<f64>>)> {
         let of_scenario = |scenario: &String| {
-            let limit = self.cpu(scenario, LIMIT)?;
-            let ratios = self.servers.iter().map(|server| Some(self.cpu(scenario, server)? / limit));
+            self.ratio(scenario, LIMIT)?;
+            let ratios = self.servers.iter().map(|server| self.ratio(scenario, server));
             Some((&**self.scenarios.iter().find(|name| *name == scenario)?, ratios.collect()))
         };
         self.scenarios.iter().filter_map(of_scenario).collect()
@@ -177,12 +185,7 @@ impl Report {
 
 impl Cell {
     fn median(&self, figure: impl Fn(&Sample) -> f64) -> f64 {
-        let mut figures: Vec<f64> = self.samples.iter().map(figure).collect();
-        figures.sort_by(f64::total_cmp);
-        match (figures.get(figures.len().saturating_sub(1) / 2), figures.get(figures.len() / 2)) {
-            (Some(low), Some(high)) => (low + high) / 2.0,
-            _ => f64::NAN,
-        }
+        median(self.samples.iter().map(figure).collect())
     }
 
     /// What went wrong in any round.
@@ -191,5 +194,14 @@ impl Cell {
         self.samples.iter().for_each(|sample| faults += sample.faults);
         let wrong = (faults.total() > 0).then(|| format!("{faults:?}"));
         self.errors.first().cloned().or(wrong)
+    }
+}
+
+/// Not a number if there are no figures.
+fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    match (figures.get(figures.len().saturating_sub(1) / 2), figures.get(figures.len() / 2)) {
+        (Some(low), Some(high)) => (low + high) / 2.0,
+        _ => f64::NAN,
     }
 }
