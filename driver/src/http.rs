@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, InvalidHeaderValue, ORIGIN, UPGRADE};
+use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -343,19 +343,17 @@ fn finish(
     *answer.status_mut() = StatusCode::from_u16(response.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let headers = answer.headers_mut();
     headers.reserve(response.headers.len() + extra.len());
-    for (name, value) in response.headers.iter().chain(&extra) {
-        // What is no header (from the application's configuration) is left out.
-        if let (Ok(name), Ok(value)) = (HeaderName::try_from(&**name), header_value(value)) {
-            headers.append(name, value);
-        }
+    for (name, value) in response.headers.iter().chain(&extra).filter_map(header) {
+        headers.append(name, value);
     }
     answer
 }
 
-/// Constants are not copied.
-fn header_value(value: &Cow<'static, str>) -> Result<HeaderValue, InvalidHeaderValue> {
-    match value {
+/// What is no header (from the application's configuration) is left out. Constants are not copied.
+fn header((name, value): &Header) -> Option<(HeaderName, HeaderValue)> {
+    let value = match value {
         Cow::Borrowed(value) => HeaderValue::from_maybe_shared(Bytes::from_static(value.as_bytes())),
         Cow::Owned(value) => HeaderValue::try_from(value),
-    }
+    };
+    Some((HeaderName::try_from(&**name).ok()?, value.ok()?))
 }

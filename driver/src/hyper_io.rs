@@ -70,6 +70,11 @@ impl Activity {
         Request(self)
     }
 
+    /// Bytes of an answer were written.
+    pub(crate) fn wrote(&self) {
+        self.seen.store(true, Ordering::Relaxed);
+    }
+
     /// Whether a request is being answered, or was, or bytes of an answer were written since the last call.
     pub(crate) fn take(&self) -> bool {
         self.seen.swap(false, Ordering::Relaxed) || self.requests.load(Ordering::Relaxed) > 0
@@ -98,7 +103,7 @@ impl<S> HyperStream<S> {
         let Some(Watch { timer, activity, stalled }) = &mut self.watch else { return written };
         if written.is_ready() {
             *stalled = None;
-            activity.seen.store(true, Ordering::Relaxed);
+            activity.wrote();
             return written;
         }
         let stalled = stalled.get_or_insert_with(|| timer.sleep(WRITE_TIMEOUT));

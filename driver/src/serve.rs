@@ -13,7 +13,7 @@ use crate::application::Application;
 use crate::engine::{ConnectionGuard, Engine};
 use crate::http::respond;
 use crate::hyper_io::{Activity, HyperStream, HyperTimer};
-use crate::runtime::{Listener, Runtime, Sleep as _};
+use crate::runtime::{Listener, Runtime, Sleep};
 use crate::server::Service;
 
 /// Time that a connection may be silent: that the head of a request, or the next request, may take.
@@ -76,8 +76,10 @@ fn is_fatal(error: &io::Error) -> bool {
 }
 
 /// Ends when nothing has gone on for [`HEAD_TIMEOUT`], or somewhat longer. hyper would make a timer for every request.
-async fn silence<R: Runtime>(runtime: &R, activity: &Activity) {
-    let mut sleep = pin!(runtime.sleep(HEAD_TIMEOUT));
+///
+/// `sleep` is set to that time.
+async fn silence(sleep: impl Sleep, activity: &Activity) {
+    let mut sleep = pin!(sleep);
     loop {
         sleep.as_mut().await;
         if !activity.take() {
@@ -106,7 +108,7 @@ async fn connection<A: Application, R: Runtime>(
     let stream = HyperStream::with_timer(stream, HyperTimer(runtime.clone()), Arc::clone(&activity));
     let connection = http1::Builder::new().header_read_timeout(None).serve_connection(stream, service).with_upgrades();
     let mut connection = pin!(connection);
-    let (ended, silent) = (pin!(engine.sessions_ended()), pin!(silence(&runtime, &activity)));
+    let (ended, silent) = (pin!(engine.sessions_ended()), pin!(silence(runtime.sleep(HEAD_TIMEOUT), &activity)));
     match select(connection.as_mut(), select(ended, silent)).await {
         Either::Right((Either::Left(_), _)) => {}
         _ => return,
@@ -115,4 +117,47 @@ async fn connection<A: Application, R: Runtime>(
     // Each session has answered its requests. One that has not come whole by the deadline is dropped.
     let left = engine.end().map_or(Duration::ZERO, |end| end - engine.now());
     select(connection, pin!(runtime.sleep(left))).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use core::future::Future;
+    use core::pin::Pin;
+    use core::task::{Context, Poll, Waker};
+
+    use super::*;
+
+    /// Goes off every time; between two times somebody else is polled once.
+    struct Tick(bool);
+
+    impl Future for Tick {
+        type Output = ();
+
+        fn poll(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<()> {
+            let over = core::mem::replace(&mut self.0, true);
+            if over { Poll::Ready(()) } else { Poll::Pending }
+        }
+    }
+
+    impl Sleep for Tick {
+        fn reset(mut self: Pin<&mut Self>, duration: Duration) {
+            assert_eq!(duration, HEAD_TIMEOUT);
+            self.0 = false;
+        }
+    }
+
+    #[test]
+    fn a_connection_is_silent_when_no_request_is_answered_and_none_was() {
+        let (activity, mut cx) = (Activity::default(), Context::from_waker(Waker::noop()));
+        let mut silence = pin!(silence(Tick(false), &activity));
+        let mut tick = || silence.as_mut().poll(&mut cx).is_ready();
+        assert!(!tick(), "the time has not come");
+        let request = activity.request();
+        assert!(!tick() && !tick() && !tick(), "a poll may take longer");
+        drop(request);
+        assert!(!tick(), "it has just been answered");
+        activity.wrote();
+        assert!(!tick(), "an answer is on its way");
+        assert!(tick());
+    }
 }
