@@ -8,8 +8,10 @@ use crate::mailbox::Mailbox;
 
 /// Packets of at most so many bytes are sent together, as one run of frames.
 const SMALL: usize = 4 * 1024;
+/// So are larger ones that are encoded for this session alone: a copy costs less than memory of their own.
+const COPIED: usize = 128 * 1024;
 /// Room for frames that a thread keeps.
-const KEEP: usize = 64 * 1024;
+const KEEP: usize = 256 * 1024;
 /// Room for packets that a thread keeps.
 const KEEP_PACKETS: usize = 1024;
 
@@ -89,7 +91,7 @@ pub(crate) fn send_to<M>(mailbox: &Mailbox<M>, packet: Packet) -> Result<(), Pac
 /// As [`send_to`], for a packet that is copied if it is small.
 #[inline]
 pub(crate) fn send_encoded_to<M>(mailbox: &Mailbox<M>, encoded: Encoded<'_>) -> Result<(), Packet> {
-    if encoded.len() > SMALL {
+    if encoded.len() > COPIED {
         return send_to(mailbox, encoded.into_packet());
     }
     let sent = OUTBOX.with_borrow_mut(|outbox| {

@@ -169,6 +169,8 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                 }
             }
         }
+        // The outbox is closed with this call.
+        outbox::flush(&mut self.session);
         self.mailbox.publish(self.session.queued());
         self.runtime.yield_now(cx);
         Poll::Pending

@@ -1,9 +1,11 @@
 use std::time::Duration;
 
+use socketio_tokio::protocol::websocket::Frame;
 use socketio_tokio::{Ack, HandlerError, Server, Socket, State};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::Builder;
 
-use crate::support::{Gate, Host, Notes, notes};
+use crate::support::{Gate, Host, Notes, notes, soon};
 
 /// Handlers of one socket start in the order of its events, however they wait.
 async fn bursts() {
@@ -46,6 +48,38 @@ fn handlers_start_in_the_order_of_the_events_on_one_worker() {
 #[test]
 fn handlers_start_in_the_order_of_the_events_on_two_workers() {
     Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap().block_on(bursts());
+}
+
+/// A session that has much to do lets others have their turn in between, and loses nothing by it.
+#[tokio::test]
+async fn more_than_one_wake_up_can_do_is_all_answered() {
+    const COUNT: usize = 64;
+    let server = Server::builder().build();
+    server.of("/").on("echo", async |socket: Socket, (text,): (String,)| socket.emit("echo", (text,)));
+    let host = Host::start(server).await;
+    let mut client = host.client().await;
+    // Larger than what is read at once, so that each takes a read, a round and a write of its own.
+    let packets: Vec<String> =
+        (0..COUNT).map(|number| format!("42[\"echo\",\"{number:02}{}\"]", "x".repeat(70_000))).collect();
+    let mut frames = Vec::new();
+    for packet in &packets {
+        Frame::text(packet).write_masked([1, 2, 3, 4], &mut frames);
+    }
+    let (mut reader, mut writer) = client.stream.split();
+    let mut received = Vec::new();
+    // All is there before the server looks again, as far as the sockets hold it.
+    let write = async { writer.write_all(&frames).await.unwrap() };
+    let read = async {
+        let expected: usize = packets.iter().map(|packet| Frame::text(packet).as_bytes().len()).sum();
+        while received.len() < expected {
+            assert!(soon(reader.read_buf(&mut received)).await.unwrap() > 0);
+        }
+    };
+    tokio::join!(write, read);
+    let expected: Vec<u8> = packets.iter().flat_map(|packet| Frame::text(packet).as_bytes().to_vec()).collect();
+    assert!(received == expected, "every echo, whole and in order");
+    drop(client);
+    host.empty().await;
 }
 
 #[tokio::test]

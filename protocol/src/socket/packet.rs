@@ -196,6 +196,9 @@ pub struct Encoder {
 }
 
 impl Encoder {
+    /// The capacity above which a buffer is not kept.
+    const KEEP: usize = 256 * 1024;
+
     /// An event, which is to be answered under `id` if there is one.
     ///
     /// # Errors
@@ -262,7 +265,7 @@ impl Encoder {
         args: &A,
     ) -> Result<Encoded<'_>, EncodeError> {
         for buffer in [&mut self.buffer, &mut self.attached] {
-            if buffer.capacity() > 2 * Encoded::KEEP {
+            if buffer.capacity() > Self::KEEP {
                 *buffer = Vec::new();
             }
         }
@@ -289,8 +292,8 @@ pub struct Encoded<'e> {
 }
 
 impl Encoded<'_> {
-    /// Up to so many bytes a buffer is kept, and a packet is a copy of just its size.
-    const KEEP: usize = 16 * 1024;
+    /// A packet of up to so many bytes is a copy of just its size; a larger one takes the buffer along.
+    const COPIED: usize = 16 * 1024;
 
     /// Bytes on the wire, as WebSocket frames.
     #[expect(clippy::len_without_is_empty, reason = "a packet is never empty")]
@@ -313,10 +316,13 @@ impl Encoded<'_> {
     }
 
     fn take(buffer: &mut Vec<u8>, start: usize) -> Bytes {
-        if buffer.len() <= Self::KEEP {
+        if buffer.len() <= Self::COPIED {
             return Bytes::copy_from_slice(buffer.get(start..).unwrap_or_default());
         }
-        let mut bytes = Bytes::from(mem::take(buffer));
+        let mut buffer = mem::take(buffer);
+        // Who does not read must not hold twice what is counted.
+        buffer.shrink_to_fit();
+        let mut bytes = Bytes::from(buffer);
         bytes.advance(start.min(bytes.len()));
         bytes
     }

@@ -68,7 +68,8 @@ fn write_argument<T: Serialize + ?Sized>(
 fn write_plain(out: &mut Vec<u8>, text: &str) -> bool {
     let plain = text::is_plain(text.as_bytes());
     if plain {
-        out.reserve(text.len() + 2);
+        // With room for what ends a list, so that a long text as the last argument is not moved again.
+        out.reserve(text.len() + 16);
         out.push(b'"');
         out.extend_from_slice(text.as_bytes());
         out.push(b'"');

@@ -1,5 +1,7 @@
 //! Text that stands for itself in a JSON string.
 
+use memchr::memchr2;
+
 const LOW: u64 = u64::from_ne_bytes([1; 8]);
 const HIGH: u64 = LOW << 7;
 
@@ -13,21 +15,30 @@ fn escaped(word: [u8; 8]) -> u64 {
     (control | quote | backslash) & !word & HIGH
 }
 
+/// A text of so many bytes is worth an instruction set of its own.
+const LONG: usize = 96;
+/// Names and most strings end within so many bytes, whatever follows.
+const SHORT: usize = 32;
+
 /// How many bytes precede the first that JSON escapes.
 #[inline]
 pub(super) fn plain_prefix(text: &[u8]) -> usize {
-    let (blocks, _) = text.as_chunks();
-    let plain = blocks.iter().take_while(|block| is_plain_block(block)).count() * BLOCK;
-    plain + prefix_by_words(text.get(plain..).unwrap_or_default())
+    match text.split_at_checked(SHORT) {
+        Some((head, rest)) if text.len() >= LONG => match prefix_by_words(head) {
+            SHORT => SHORT + long_prefix(rest),
+            end => end,
+        },
+        _ => prefix_by_words(text),
+    }
 }
 
-/// Bytes that are looked at together where there are many.
-const BLOCK: usize = 64;
-
-/// Without a branch for each byte, this can be compiled to wide instructions.
-fn is_plain_block(block: &[u8; BLOCK]) -> bool {
-    let escaped = |byte: u8| u8::from(byte < b' ') | u8::from(byte == b'"') | u8::from(byte == b'\\');
-    block.iter().fold(0, |marks, byte| marks | escaped(*byte)) == 0
+#[inline(never)]
+fn long_prefix(text: &[u8]) -> usize {
+    let end = memchr2(b'"', b'\\', text).unwrap_or(text.len());
+    let text = text.get(..end).unwrap_or_default();
+    // Without a branch for each byte, this is compiled to wide instructions.
+    let least = text.iter().fold(u8::MAX, |least, byte| least.min(*byte));
+    if least >= b' ' { end } else { prefix_by_words(text) }
 }
 
 #[inline]
@@ -53,7 +64,7 @@ fn short_prefix(text: &[u8]) -> usize {
 
 /// Whether a string stands for itself in JSON.
 pub(super) fn is_plain(text: &[u8]) -> bool {
-    if text.len() >= BLOCK {
+    if text.len() >= LONG {
         return plain_prefix(text) == text.len();
     }
     if let Some(last) = text.last_chunk() {
@@ -97,7 +108,7 @@ mod tests {
         for pair in [[b'"', b'!'], [b'\\', b']'], [0, 0x20], [0x1f, 0x9f], [b'"', b'\\']] {
             assert_eq!(plain_prefix(&[&b"ab"[..], &pair, &pair, &pair].concat()), 2);
             assert_eq!(plain_prefix(&[&b"0123456789"[..], &pair, &pair, &pair].concat()), 10);
-            for at in [63, 64, 65, 127, 128, 200] {
+            for at in [31, 32, 33, 63, 64, 65, 95, 96, 97, 127, 128, 200] {
                 let text = [&vec![b'x'; at][..], &pair, &[b'x'; 100]].concat();
                 assert_eq!((plain_prefix(&text), is_plain(&text)), (at, false), "{at}");
                 assert_eq!((plain_prefix(&text[..at]), is_plain(&text[..at])), (at, true), "{at}");
