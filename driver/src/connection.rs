@@ -206,8 +206,10 @@ impl Sockets {
     }
 
     fn emit(&mut self, socket: SocketKey, packet: Packet, turn: &mut Turn<'_, '_>) {
-        if let Some(packet) = self.machine.emit_now(socket, packet) {
+        if self.machine.is_clear(socket) {
             turn.send(packet);
+        } else {
+            self.machine.emit(socket, packet);
         }
     }
 

@@ -1,3 +1,4 @@
+use core::mem;
 use std::cell::RefCell;
 
 use bytes::Bytes;
@@ -42,7 +43,7 @@ pub(crate) struct Open {
 /// Opens the outbox for the session of `mailbox`.
 pub(crate) fn open<M>(mailbox: &Mailbox<M>) -> Open {
     OUTBOX.with_borrow_mut(|outbox| {
-        let outer = (outbox.owner != 0).then(|| std::mem::take(outbox));
+        let outer = (outbox.owner != 0).then(|| mem::take(outbox));
         outbox.owner = mailbox.address();
         Open { outer }
     })
@@ -53,7 +54,7 @@ impl Drop for Open {
         // A task that was dropped by a panic may have left something.
         let left = OUTBOX.with_borrow_mut(|outbox| {
             let keeps = outbox.packets.is_empty() && outbox.packets.capacity() <= KEEP_PACKETS;
-            let packets = if keeps { Vec::new() } else { std::mem::take(&mut outbox.packets) };
+            let packets = if keeps { Vec::new() } else { mem::take(&mut outbox.packets) };
             outbox.frames.clear();
             outbox.frames.shrink_to(KEEP);
             outbox.owner = 0;
@@ -104,18 +105,36 @@ pub(crate) fn send_encoded_to<M>(mailbox: &Mailbox<M>, encoded: Encoded<'_>) -> 
     if sent { Ok(()) } else { Err(encoded.into_packet()) }
 }
 
-/// The small packets, if there are no others, to be written without the session; [`put_back`] must follow.
-pub(crate) fn take_run() -> Option<Vec<u8>> {
-    OUTBOX.with_borrow_mut(|outbox| {
-        let fits = outbox.packets.is_empty() && (1..=KEEP).contains(&outbox.frames.len());
-        fits.then(|| std::mem::take(&mut outbox.frames))
-    })
-}
-
-/// Gives the buffer of [`take_run`] back.
-pub(crate) fn put_back(mut run: Vec<u8>) {
-    run.clear();
-    OUTBOX.with_borrow_mut(|outbox| outbox.frames = run);
+/// Writes everything by one call of `write`, which gives how many bytes it took, if there is something and it is not too
+/// much. Tells how many bytes those were, unless they were all: then everything still waits here.
+pub(crate) fn write(gather: &mut Vec<u8>, write: impl FnOnce(&[u8]) -> usize) -> Option<usize> {
+    let (mut frames, mut packets) =
+        OUTBOX.with_borrow_mut(|outbox| (mem::take(&mut outbox.frames), mem::take(&mut outbox.packets)));
+    let total = frames.len() + packets.iter().map(|(_, packet)| packet.len()).sum::<usize>();
+    let written = match (&*packets, frames.len()) {
+        _ if total == 0 || total > KEEP => 0,
+        ([], _) => write(&frames),
+        ([(_, packet)], 0) if packet.as_frame().is_some() => {
+            packet.as_frame().map_or(0, |frame| write(frame.as_bytes()))
+        }
+        _ => {
+            gather.clear();
+            let mut sent = 0;
+            for (at, packet) in &packets {
+                gather.extend_from_slice(frames.get(sent..*at).unwrap_or_default());
+                packet.frames().for_each(|frame| gather.extend_from_slice(frame.as_bytes()));
+                sent = *at;
+            }
+            gather.extend_from_slice(frames.get(sent..).unwrap_or_default());
+            write(gather)
+        }
+    };
+    if written == total {
+        frames.clear();
+        packets.clear();
+    }
+    OUTBOX.with_borrow_mut(|outbox| (outbox.frames, outbox.packets) = (frames, packets));
+    (written < total).then_some(written)
 }
 
 /// Hands everything to the session.

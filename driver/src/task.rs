@@ -151,7 +151,7 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
             self.read_mail(now, cx, &mut scratch.wishes);
             (scratch.wishes.pause, scratch.wishes.deadline) = (false, None);
             self.connection.poll(&mut Turn::new(now, cx, &mut scratch.wishes));
-            self.write_directly(cx);
+            self.write_directly(cx, &mut scratch.write);
             apply(&mut self.session, now, &mut scratch.wishes);
             self.session.pause(now, scratch.wishes.pause);
             match self.advance(now, cx, scratch) {
@@ -176,23 +176,22 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
         Poll::Pending
     }
 
-    /// Writes the small packets that handlers sent, if nothing waits in front of them: mostly that is all there is to do.
-    fn write_directly(&mut self, cx: &mut Context<'_>) {
+    /// Writes what was sent, if nothing waits in front of it: mostly that is all there is to do. What the stream does not
+    /// take goes to the session.
+    fn write_directly(&mut self, cx: &mut Context<'_>, gather: &mut Vec<u8>) {
         let Link::Open(stream) = &mut self.link else { return };
         if !self.session.is_clear() {
             return;
         }
-        let Some(run) = outbox::take_run() else { return };
-        // A stream that is broken tells it again when the session has it written or read.
-        let written = match stream.poll_write(cx, &[IoSlice::new(&run)]) {
+        let written = outbox::write(gather, |bytes| match stream.poll_write(cx, &[IoSlice::new(bytes)]) {
             Poll::Ready(Ok(written)) => written,
+            // A stream that is broken tells it again when the session has it written or read.
             _ => 0,
-        };
-        if written < run.len() {
-            // The session is open, and so has room for one packet.
-            let _ = self.session.send_rest(Bytes::copy_from_slice(&run), written);
+        });
+        if let Some(written) = written {
+            outbox::flush(&mut self.session);
+            self.session.handle_written(written);
         }
-        outbox::put_back(run);
     }
 
     /// Takes the mailbox's content in, in order.

@@ -274,13 +274,10 @@ impl Sockets {
         connected
     }
 
-    /// As [`Sockets::emit`], but a packet that nothing waits in front of is given back, to be sent at once.
-    pub fn emit_now(&mut self, socket: SocketKey, packet: Packet) -> Option<Packet> {
-        if self.has_news() {
-            self.emit(socket, packet);
-            return None;
-        }
-        self.socket(socket).map(|_| packet)
+    /// Whether a packet of a socket may be sent at once, without [`Sockets::emit`]: the socket is there, and nothing waits
+    /// in front of it.
+    pub fn is_clear(&self, socket: SocketKey) -> bool {
+        !self.has_news() && self.socket(socket).is_some()
     }
 
     /// The next packet for the connection, as [`Next::Transmit`] would tell it: for who wants nothing else yet.

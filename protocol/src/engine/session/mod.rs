@@ -336,20 +336,14 @@ impl Session {
     /// Whether what is written to the WebSocket stream now comes next: it carries messages, and nothing waits for it.
     ///
     /// Who has frames for it then may write them at once, without the session. If only a part of them could be written,
-    /// [`Session::send_rest`] must follow before the next call.
+    /// they are sent all the same, and [`Session::handle_written`] follows before the next call.
     pub fn is_clear(&self) -> bool {
         self.state == State::Open && self.stream.is_some() && self.probe.is_none() && self.queue.is_empty()
     }
 
-    /// As [`Session::send_frames`], when the caller has written the first `written` bytes; see [`Session::is_clear`].
-    ///
-    /// # Errors
-    ///
-    /// As for [`Session::send`].
-    pub fn send_rest(&mut self, frames: Bytes, written: usize) -> Result<(), SendError> {
-        self.send_frames(frames)?;
+    /// The first `written` bytes of what waits for the stream were written to it already; see [`Session::is_clear`].
+    pub fn handle_written(&mut self, written: usize) {
         self.queue.written(written);
-        Ok(())
     }
 
     /// Ends the session from this side: what is queued is still sent, then the goodbye.
