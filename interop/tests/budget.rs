@@ -17,9 +17,10 @@ use socketio_load::client::Client;
 use socketio_load::process::{Process, can_pin, pin_self, pinned};
 use socketio_load::run::{Load as _, Span};
 
-/// CPU time of an echo, as a multiple of the bare server's. The goal is 2.0; 1.7 to 2.2 were measured.
-const MAX_CPU: f64 = 2.5;
-const MAX_ALLOCATIONS: f64 = 3.0;
+/// CPU time of an echo, as a multiple of the bare server's. The goal is 1.6, which holds on a quiet machine.
+const MAX_CPU: f64 = 1.9;
+/// The handler's `String`.
+const MAX_ALLOCATIONS: f64 = 1.1;
 const MAX_IDLE_HEAP: f64 = 2.0 * 1024.0;
 /// Echoed by handlers that take and give one `String`.
 const EVENT: &str = "echo-string";
@@ -27,7 +28,7 @@ const EVENT: &str = "echo-string";
 const UNCOUNTED_EVENT: &str = "echo";
 
 #[test]
-fn an_echo_costs_little_more_than_twice_the_cpu_of_a_bare_server() {
+fn an_echo_costs_less_than_twice_the_cpu_of_a_bare_server() {
     let Some(_alone) = measured() else { return };
     let (bench, limit) = (built("socketio-tokio", "--example", "bench"), built("socketio-load", "--bin", "limit"));
     if !(can_pin(0) && pin_self(1)) {
@@ -45,7 +46,7 @@ fn an_echo_costs_little_more_than_twice_the_cpu_of_a_bare_server() {
 }
 
 #[test]
-fn an_echo_takes_at_most_three_allocations() {
+fn an_echo_allocates_its_argument_alone() {
     let Some(_alone) = measured() else { return };
     let server = start(&built("socketio-tokio", "--example", "conformance"));
     let mut observer = connect(&server);
