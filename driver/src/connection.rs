@@ -237,7 +237,10 @@ impl Sockets {
                 }
             }
             Verdict::Reject(request, error) => self.machine.reject(request, &error),
-            Verdict::Disconnect(key) => self.machine.disconnect(key),
+            Verdict::Disconnect(key) => {
+                dispatch.by_key(key).into_iter().for_each(|local| local.socket.silence());
+                self.machine.disconnect(key);
+            }
         }
     }
 }
@@ -272,7 +275,10 @@ impl Connection for Sockets {
                     Err(_) => reply(Err(AckError::TooMany)),
                 }
             }
-            Order::Disconnect { close: true, .. } => self.machine.disconnect_all(),
+            Order::Disconnect { close: true, .. } => {
+                self.dispatch.locals.iter().for_each(|local| local.socket.silence());
+                self.machine.disconnect_all();
+            }
             Order::Disconnect { socket, close: false } => self.machine.disconnect(socket),
         }
     }

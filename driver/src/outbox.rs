@@ -11,6 +11,8 @@ use crate::mailbox::Mailbox;
 const SMALL: usize = 4 * 1024;
 /// So are larger ones that are encoded for this session alone: a copy costs less than memory of their own.
 const COPIED: usize = 128 * 1024;
+/// Small packets that have to wait do so in runs of about so many bytes, whose memory comes back with their last byte.
+const RUN: usize = 32 * 1024;
 /// Room for frames that a thread keeps.
 const KEEP: usize = 256 * 1024;
 /// Room for packets that a thread keeps.
@@ -18,7 +20,7 @@ const KEEP_PACKETS: usize = 1024;
 
 thread_local! {
     static OUTBOX: RefCell<Outbox> = const {
-        RefCell::new(Outbox { owner: 0, frames: Vec::new(), packets: Vec::new() })
+        RefCell::new(Outbox { owner: 0, frames: Vec::new(), breaks: Vec::new() })
     };
 }
 
@@ -29,9 +31,9 @@ struct Outbox {
     owner: usize,
     /// Small packets of this session alone, back to back.
     frames: Vec<u8>,
-    /// Other packets, such as those of broadcasts, which cost each recipient a reference; and how many bytes of `frames`
-    /// come before each.
-    packets: Vec<(usize, Packet)>,
+    /// Where runs end in `frames`, and what follows there: other packets, such as those of broadcasts, which cost each
+    /// recipient a reference.
+    breaks: Vec<(usize, Option<Packet>)>,
 }
 
 /// While it lives, what is sent to the mailbox's session on this thread comes here.
@@ -53,8 +55,8 @@ impl Drop for Open {
     fn drop(&mut self) {
         // A task that was dropped by a panic may have left something.
         let left = OUTBOX.with_borrow_mut(|outbox| {
-            let keeps = outbox.packets.is_empty() && outbox.packets.capacity() <= KEEP_PACKETS;
-            let packets = if keeps { Vec::new() } else { mem::take(&mut outbox.packets) };
+            let keeps = outbox.breaks.is_empty() && outbox.breaks.capacity() <= KEEP_PACKETS;
+            let packets = if keeps { Vec::new() } else { mem::take(&mut outbox.breaks) };
             outbox.frames.clear();
             outbox.frames.shrink_to(KEEP);
             outbox.owner = 0;
@@ -99,6 +101,7 @@ pub(crate) fn send_encoded_to<M>(mailbox: &Mailbox<M>, encoded: Encoded<'_>) -> 
         let passes = outbox.owner == mailbox.address() && mailbox.lets_pass(encoded.len() + Packet::OVERHEAD);
         if passes {
             encoded.copy_to(&mut outbox.frames);
+            outbox.end_run();
         }
         passes
     });
@@ -108,39 +111,40 @@ pub(crate) fn send_encoded_to<M>(mailbox: &Mailbox<M>, encoded: Encoded<'_>) -> 
 /// Writes everything by one call of `write`, which gives how many bytes it took, if there is something and it is not too
 /// much. Tells how many bytes those were, unless they were all: then everything still waits here.
 pub(crate) fn write(gather: &mut Vec<u8>, write: impl FnOnce(&[u8]) -> usize) -> Option<usize> {
-    let (mut frames, mut packets) =
-        OUTBOX.with_borrow_mut(|outbox| (mem::take(&mut outbox.frames), mem::take(&mut outbox.packets)));
-    let total = frames.len() + packets.iter().map(|(_, packet)| packet.len()).sum::<usize>();
-    let written = match (&*packets, frames.len()) {
+    let (mut frames, mut breaks) =
+        OUTBOX.with_borrow_mut(|outbox| (mem::take(&mut outbox.frames), mem::take(&mut outbox.breaks)));
+    let packets = || breaks.iter().filter_map(|(at, packet)| Some((*at, packet.as_ref()?)));
+    let total = frames.len() + packets().map(|(_, packet)| packet.len()).sum::<usize>();
+    let written = match (&*breaks, frames.len()) {
         _ if total == 0 || total > KEEP => 0,
         ([], _) => write(&frames),
-        ([(_, packet)], 0) if packet.as_frame().is_some() => {
+        ([(_, Some(packet))], 0) if packet.as_frame().is_some() => {
             packet.as_frame().map_or(0, |frame| write(frame.as_bytes()))
         }
         _ => {
             gather.clear();
             let mut sent = 0;
-            for (at, packet) in &packets {
-                gather.extend_from_slice(frames.get(sent..*at).unwrap_or_default());
+            for (at, packet) in packets() {
+                gather.extend_from_slice(frames.get(sent..at).unwrap_or_default());
                 packet.frames().for_each(|frame| gather.extend_from_slice(frame.as_bytes()));
-                sent = *at;
+                sent = at;
             }
             gather.extend_from_slice(frames.get(sent..).unwrap_or_default());
             write(gather)
         }
     };
-    if written == total {
+    if written >= total {
         frames.clear();
-        packets.clear();
+        breaks.clear();
     }
-    OUTBOX.with_borrow_mut(|outbox| (outbox.frames, outbox.packets) = (frames, packets));
+    OUTBOX.with_borrow_mut(|outbox| (outbox.frames, outbox.breaks) = (frames, breaks));
     (written < total).then_some(written)
 }
 
 /// Hands everything to the session.
 pub(crate) fn flush(session: &mut Session) {
     OUTBOX.with_borrow_mut(|outbox| {
-        if outbox.frames.is_empty() && outbox.packets.is_empty() {
+        if outbox.frames.is_empty() && outbox.breaks.is_empty() {
             return;
         }
         // A session that is over, or becomes so by this, tells it by itself.
@@ -150,9 +154,11 @@ pub(crate) fn flush(session: &mut Session) {
             }
         };
         let mut sent = 0;
-        for (at, packet) in outbox.packets.drain(..) {
+        for (at, packet) in outbox.breaks.drain(..) {
             send_run(outbox.frames.get(sent..at).unwrap_or_default(), session);
-            let _ = session.send(packet);
+            if let Some(packet) = packet {
+                let _ = session.send(packet);
+            }
             sent = at;
         }
         send_run(outbox.frames.get(sent..).unwrap_or_default(), session);
@@ -164,17 +170,26 @@ pub(crate) fn flush(session: &mut Session) {
 pub(crate) fn clear() {
     OUTBOX.with_borrow_mut(|outbox| {
         outbox.frames.clear();
-        outbox.packets.clear();
+        outbox.breaks.clear();
     });
 }
 
 impl Outbox {
+    /// Ends the run behind the last packet if it is long enough.
+    fn end_run(&mut self) {
+        let start = self.breaks.last().map_or(0, |(at, _)| *at);
+        if self.frames.len() - start >= RUN {
+            self.breaks.push((self.frames.len(), None));
+        }
+    }
+
     fn push(&mut self, packet: Packet) {
         match packet.as_frame() {
             Some(frame) if frame.as_bytes().len() <= SMALL && frame.is_unique() => {
-                self.frames.extend_from_slice(frame.as_bytes())
+                self.frames.extend_from_slice(frame.as_bytes());
+                self.end_run();
             }
-            _ => self.packets.push((self.frames.len(), packet)),
+            _ => self.breaks.push((self.frames.len(), Some(packet))),
         }
     }
 }

@@ -299,6 +299,11 @@ impl Socket {
         self.0.connected.store(true, Ordering::Release);
     }
 
+    /// The client is about to be told that it is disconnected: nothing may be sent behind that.
+    pub(crate) fn silence(&self) {
+        self.0.connected.store(false, Ordering::Release);
+    }
+
     /// The client is gone: gives its own disconnect handler, and forgets the others.
     pub(crate) fn remove(&self) -> Option<DisconnectHandler> {
         self.0.connected.store(false, Ordering::Release);

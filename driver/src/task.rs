@@ -18,10 +18,12 @@ use crate::mailbox::{Mail, Mailbox};
 use crate::outbox;
 use crate::runtime::{Runtime, Sleep, Stream};
 
-/// Bytes read at once.
-const READ: usize = 64 * 1024;
+/// Bytes read at once: several of the largest messages that are frequent, so that they need no buffer of their own.
+const READ: usize = 256 * 1024;
 /// Steps of one wake-up after which other tasks get their turn.
 const BUDGET: usize = 8;
+/// Bytes read in one wake-up after which others get theirs.
+const READ_BUDGET: usize = 512 * 1024;
 /// Bytes written in one wake-up after which other tasks get their turn: more would show in their latency.
 const WRITE_BUDGET: usize = 256 * 1024;
 /// Up to so many bytes, small frames are copied together instead of being written one by one.
@@ -32,6 +34,8 @@ const SLICES: usize = 64;
 #[derive(Default)]
 struct Scratch {
     read: Vec<u8>,
+    /// How much was read in this wake-up.
+    taken: usize,
     write: Vec<u8>,
     wishes: Wishes,
 }
@@ -44,6 +48,7 @@ impl Scratch {
     fn take() -> Box<Self> {
         let mut scratch = SCRATCH.with_borrow_mut(Option::take).unwrap_or_default();
         scratch.read.resize(READ, 0);
+        scratch.taken = 0;
         scratch
     }
 
@@ -148,15 +153,22 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
     fn run(&mut self, cx: &mut Context<'_>, scratch: &mut Scratch) -> Poll<()> {
         let mut now = self.engine.now();
         for _ in 0..BUDGET {
-            self.read_mail(now, cx, &mut scratch.wishes);
+            if self.read_mail(now, cx, &mut scratch.wishes) {
+                // It was counted in the mailbox; what handlers send must be counted behind it.
+                self.write_directly(cx, &mut scratch.write);
+                outbox::flush(&mut self.session);
+                self.mailbox.publish(self.session.queued());
+            }
             (scratch.wishes.pause, scratch.wishes.deadline) = (false, None);
             self.connection.poll(&mut Turn::new(now, cx, &mut scratch.wishes));
             self.write_directly(cx, &mut scratch.write);
             apply(&mut self.session, now, &mut scratch.wishes);
+            // What was written waits no more: it must not count when handlers send more.
+            self.mailbox.publish(self.session.queued());
             self.session.pause(now, scratch.wishes.pause);
             match self.advance(now, cx, scratch) {
-                Round::Again => {}
-                Round::Yield => break,
+                Round::Again if scratch.taken < READ_BUDGET => {}
+                Round::Again | Round::Yield => break,
                 Round::Wait(deadline) => {
                     self.mailbox.publish(self.session.queued());
                     if self.is_over() {
@@ -194,10 +206,10 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
         }
     }
 
-    /// Takes the mailbox's content in, in order.
-    fn read_mail(&mut self, now: Instant, cx: &mut Context<'_>, wishes: &mut Wishes) {
+    /// Takes the mailbox's content in, in order. False if there was none.
+    fn read_mail(&mut self, now: Instant, cx: &mut Context<'_>, wishes: &mut Wishes) -> bool {
         if !self.mailbox.has_mail() {
-            return;
+            return false;
         }
         let mut mails = Vec::new();
         self.listens = false;
@@ -225,14 +237,12 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                     outbox::clear();
                     self.session.abort(now, CloseReason::TransportError);
                 }
-                Mail::Shutdown => {
-                    // Behind what was sent before.
-                    apply(&mut self.session, now, wishes);
-                    self.session.close(now, CloseReason::ServerShuttingDown);
-                }
+                // Carried out behind what was sent before, and what the application says about that.
+                Mail::Shutdown => _ = wishes.close.get_or_insert(CloseReason::ServerShuttingDown),
             }
         }
         self.mailbox.recycle(mails);
+        true
     }
 
     fn open_stream(&mut self, now: Instant, stream: OnUpgrade) {
@@ -252,7 +262,7 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
 
     /// Moves the machine as far as it goes, then writes once and reads once, until neither is possible.
     fn advance(&mut self, now: Instant, cx: &mut Context<'_>, scratch: &mut Scratch) -> Round {
-        let Scratch { read, write, wishes } = scratch;
+        let Scratch { read, taken, write, wishes } = scratch;
         let mut count = self.poll_link(now, cx, read);
         loop {
             let mut input = Input::new(read.get_mut(..count).unwrap_or_default());
@@ -289,7 +299,10 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                             Ok(Exchange::Done) => break 0,
                             Ok(Exchange::ReadOn) => match stream.poll_read(cx, read) {
                                 Ok(Poll::Pending) => return wait(now, wishes, &io),
-                                Ok(Poll::Ready(count @ 1..)) => break count,
+                                Ok(Poll::Ready(count @ 1..)) => {
+                                    *taken += count;
+                                    break count;
+                                }
                                 Ok(Poll::Ready(0)) | Err(_) => {}
                             },
                             Err(_) => {}
@@ -345,6 +358,9 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
             self.listens = false;
             return true;
         };
+        if self.armed <= now {
+            self.mailbox.rest();
+        }
         if deadline < self.armed || self.armed <= now {
             self.armed = deadline;
             (self.waker, self.listens) = (None, false);

@@ -202,6 +202,70 @@ async fn many_small_packets_fill_the_queue_too() {
     host.empty().await;
 }
 
+/// Each of two senders keeps within the limit, and the client reads.
+#[tokio::test]
+async fn what_one_wake_up_sends_from_inside_and_outside_does_not_add_up() {
+    let gate = Gate::default();
+    let server = Server::builder().max_queued(150_000).state(gate.clone()).build();
+    server.of("/").on("stay", async |socket: Socket, State(gate): State<Gate>| {
+        gate.pass().await;
+        socket.emit("inside", "x".repeat(100_000))
+    });
+    let host = Host::start(server).await;
+    let mut client = host.client().await;
+    client.send("42[\"stay\"]").await;
+    until(|| host.server.stats().handlers == 1).await;
+    let socket = host.server.of("/").sockets().pop().unwrap();
+    socket.emit("outside", "x".repeat(100_000)).unwrap();
+    gate.open(1);
+    for event in ["outside", "inside"] {
+        assert!(client.text().await.starts_with(&format!("42[\"{event}\",")), "{event}");
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_sent_behind_a_disconnect() {
+    let gate = Gate::default();
+    let server = Server::builder().state(gate.clone()).build();
+    server.of("/").on("close", async |socket: Socket, State(gate): State<Gate>| {
+        socket.disconnect_and_close();
+        gate.open(1);
+    });
+    server.of("/b").on("stay", async |socket: Socket, State(gate): State<Gate>| {
+        gate.pass().await;
+        let _ = socket.emit("late", ());
+    });
+    let host = Host::start(server).await;
+    let mut client = host.client().await;
+    client.join("/b").await;
+    client.send("42/b,[\"stay\"]").await;
+    until(|| host.server.stats().handlers == 1).await;
+    client.send("42[\"close\"]").await;
+    client.expect(&["41", "41/b,"]).await;
+    assert_eq!(client.next().await, Packet::Close(None));
+}
+
+#[tokio::test]
+async fn a_shutdown_comes_behind_what_was_sent_before() {
+    let server = Server::builder().build();
+    server.of("/b");
+    let host = Host::start(server).await;
+    let mut client = host.client().await;
+    client.join("/b").await;
+    until(|| host.server.stats().sockets == 2).await;
+    let only = |namespace: &str| host.server.of(namespace).sockets().pop().unwrap();
+    let (root, other) = (only("/"), only("/b"));
+    root.disconnect();
+    other.emit("bye", ()).unwrap();
+    let shutdown = host.server.shutdown(Duration::from_secs(2));
+    let goodbye = async {
+        client.expect(&["41", "42/b,[\"bye\"]"]).await;
+        assert_eq!(client.next().await, Packet::Close(None));
+        drop(client);
+    };
+    tokio::join!(shutdown, goodbye);
+}
+
 #[tokio::test]
 async fn an_upgrade_started_and_never_finished_leaks_the_session() {
     let (host, mut noted, _) = started(Server::builder().upgrade_timeout(50 * MS)).await;

@@ -264,10 +264,8 @@ impl Encoder {
         event: Option<&str>,
         args: &A,
     ) -> Result<Encoded<'_>, EncodeError> {
-        for buffer in [&mut self.buffer, &mut self.attached] {
-            if buffer.capacity() > Self::KEEP {
-                *buffer = Vec::new();
-            }
+        if self.buffer.capacity().max(self.attached.capacity()) > Self::KEEP {
+            *self = Self::default();
         }
         self.attached.clear();
         let mut packet = Writer::new(mem::take(&mut self.buffer), namespace, id);
