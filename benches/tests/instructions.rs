@@ -21,7 +21,7 @@ fn codecs_cost_little_more_than_serde_json_alone() {
         ("2KiB-items", "decode-typed", "ours, by Sockets", 1.15),
         ("small", "encode-typed", "ours", 1.4),
         ("echo", "decode-typed", "ours, by Sockets", 1.5),
-        ("echo", "encode-typed", "ours", 1.25),
+        ("echo", "encode-typed", "ours", 1.3),
     ] {
         let count = |codec: &str| {
             let id = format!("{packet}/{operation}/{codec}");

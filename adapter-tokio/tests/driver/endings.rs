@@ -206,17 +206,17 @@ async fn many_small_packets_fill_the_queue_too() {
 #[tokio::test]
 async fn what_one_wake_up_sends_from_inside_and_outside_does_not_add_up() {
     let gate = Gate::default();
-    let server = Server::builder().max_queued(150_000).state(gate.clone()).build();
+    let server = Server::builder().max_queued(270_000).state(gate.clone()).build();
     server.of("/").on("stay", async |socket: Socket, State(gate): State<Gate>| {
         gate.pass().await;
-        socket.emit("inside", "x".repeat(100_000))
+        socket.emit("inside", "x".repeat(140_000))
     });
     let host = Host::start(server).await;
     let mut client = host.client().await;
     client.send("42[\"stay\"]").await;
     until(|| host.server.stats().handlers == 1).await;
     let socket = host.server.of("/").sockets().pop().unwrap();
-    socket.emit("outside", "x".repeat(100_000)).unwrap();
+    socket.emit("outside", "x".repeat(140_000)).unwrap();
     gate.open(1);
     for event in ["outside", "inside"] {
         assert!(client.text().await.starts_with(&format!("42[\"{event}\",")), "{event}");

@@ -1,4 +1,5 @@
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::{fmt, mem};
 
@@ -309,8 +310,17 @@ impl Encoded<'_> {
     pub fn into_packet(self) -> Packet {
         let Encoder { buffer, attached } = self.encoder;
         let first = Frame::from_finished(Self::take(buffer, self.start));
-        let rest = (!attached.is_empty()).then(|| Frame::split(Self::take(attached, 0)).collect());
+        let rest = (!attached.is_empty()).then(|| Self::split(Self::take(attached, 0)));
         Packet::from_frames(first, rest)
+    }
+
+    /// The frames of the attachments. Most packets have one at most, which needs no list on the way.
+    fn split(attached: Bytes) -> Arc<[Frame]> {
+        let mut frames = Frame::split(attached);
+        match (frames.next(), frames.next()) {
+            (Some(only), None) => Arc::from([only]),
+            (first, second) => first.into_iter().chain(second).chain(frames).collect(),
+        }
     }
 
     fn take(buffer: &mut Vec<u8>, start: usize) -> Bytes {
