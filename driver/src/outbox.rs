@@ -117,7 +117,8 @@ pub(crate) fn write(gather: &mut Vec<u8>, write: impl FnOnce(&[u8]) -> usize) ->
     let total = frames.len() + packets().map(|(_, packet)| packet.len()).sum::<usize>();
     let written = match (&*breaks, frames.len()) {
         _ if total == 0 || total > KEEP => 0,
-        ([], _) => write(&frames),
+        // Where runs end matters only to the session.
+        _ if packets().next().is_none() => write(&frames),
         ([(_, Some(packet))], 0) if packet.as_frame().is_some() => {
             packet.as_frame().map_or(0, |frame| write(frame.as_bytes()))
         }
