@@ -75,7 +75,7 @@ onWorkers("a crowd", (flags) => {
     await Polling.open(server);
     assert.equal((await stats(observer)).sessions, before.sessions + 3);
     await backTo(observer, before);
-    assert.ok(websocket.ended);
+    await eventually(() => assert.ok(websocket.ended));
   });
 
   it("keeps nothing of a thousand short visits", async () => {
