@@ -2,7 +2,6 @@
 //! placeholder stands for an attachment.
 
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -15,7 +14,7 @@ use serde::de::{
 use serde::forward_to_deserialize_any;
 use serde_json::Error;
 
-use super::placeholder::{Mark, Placeholders};
+use super::placeholder::{Held, Mark};
 use super::{raw, text};
 
 /// Where an event's name stands in the list that it is the first element of.
@@ -138,12 +137,12 @@ pub(super) struct Reader<'de> {
     /// Whether an argument was read, or an event's name.
     started: bool,
     /// `None` if there are no attachments, or none is used.
-    placeholders: Option<Box<Placeholders<'de>>>,
+    placeholders: Option<Held<'de>>,
 }
 
 impl<'de> Reader<'de> {
     /// A reader in front of everything; [`Reader::start`] comes first.
-    pub(super) fn new(text: &'de str, kind: Kind, placeholders: Option<Box<Placeholders<'de>>>) -> Self {
+    pub(super) fn new(text: &'de str, kind: Kind, placeholders: Option<Held<'de>>) -> Self {
         Self { text, at: 0, list: kind != Kind::Auth, started: false, placeholders }
     }
 

@@ -9,7 +9,7 @@ use serde::de::Error as _;
 
 use super::RawArgs;
 use super::de::{self, AllArguments, Arguments, EventName, Kind, Reader};
-use super::placeholder::{Fault, Placeholders, scan};
+use super::placeholder::{Fault, Held, Placeholders, scan};
 
 /// The arguments of an event or an ack, or the `auth` of a CONNECT: JSON that nobody has parsed yet, and attachments.
 ///
@@ -20,8 +20,7 @@ pub struct Payload<'a> {
     /// The JSON text: for events an array whose first element is the name, for acks an array, for auth an object or "".
     json: &'a str,
     kind: Kind,
-    /// Boxed, so that a payload without any is small.
-    attachments: Option<Box<Placeholders<'a>>>,
+    attachments: Option<Held<'a>>,
     /// Set when the text turned out not to be JSON; read by the machine at its next step. `None` once that is known.
     malformed: Option<&'a mut bool>,
 }
@@ -53,7 +52,7 @@ impl<'a> Payload<'a> {
     pub(super) fn of_event(
         json: &'a str,
         name: Option<EventName>,
-        attachments: Option<Box<Placeholders<'a>>>,
+        attachments: Option<Held<'a>>,
         malformed: &'a mut bool,
     ) -> Self {
         let kind = Kind::Event(name.or_else(|| de::event_name(json)));
@@ -61,7 +60,7 @@ impl<'a> Payload<'a> {
     }
 
     /// The list of an ack. `malformed` is set if it turns out to be no JSON.
-    pub(super) fn of_ack(json: &'a str, attachments: Option<Box<Placeholders<'a>>>, malformed: &'a mut bool) -> Self {
+    pub(super) fn of_ack(json: &'a str, attachments: Option<Held<'a>>, malformed: &'a mut bool) -> Self {
         Self { json, kind: Kind::Ack, attachments, malformed: Some(malformed) }
     }
 
@@ -72,7 +71,10 @@ impl<'a> Payload<'a> {
 
     /// A list that is judged by nobody but its decoder.
     pub(super) fn of_parts(json: &'a str, kind: Kind, attachments: Vec<Bytes>) -> Self {
-        Self { json, kind, attachments: Placeholders::new(attachments, None), malformed: None }
+        let mut placeholders = Placeholders::default();
+        attachments.into_iter().for_each(|bytes| placeholders.push(bytes.into()));
+        let attachments = (placeholders.len() > 0).then(|| Held::Own(Box::new(placeholders)));
+        Self { json, kind, attachments, malformed: None }
     }
 
     /// The credentials of a CONNECT whose JSON was kept; empty if it had none.
@@ -155,7 +157,7 @@ impl<'a> Payload<'a> {
         }
     }
 
-    fn find(&self, placeholders: &mut Placeholders<'a>) -> Result<(), DecodeError> {
+    fn find(&self, placeholders: &mut Placeholders) -> Result<(), DecodeError> {
         if let Some(head) = self.kind.head()
             && placeholders.find_alone(self.json, head)?
         {

@@ -2,22 +2,54 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
+use core::ops::{Deref, DerefMut};
 
-use bytes::Bytes;
 use serde::de::{Error as _, Visitor};
 use serde_json::Error;
 
 use super::de;
-use crate::websocket;
 
 /// The attachments of a packet, and the places in its text that they belong to.
-#[derive(Debug)]
-pub(super) struct Placeholders<'de> {
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Placeholders {
     /// By their start. Empty until they are looked for.
     marks: Vec<Mark>,
-    /// All attachments but the last, which most packets have none of.
-    stored: Vec<Slot<'de>>,
-    last: Slot<'de>,
+    attachments: Vec<Attachment>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Attachment {
+    /// `None` once they were taken.
+    bytes: Option<Vec<u8>>,
+    /// How many placeholders stand for it.
+    uses: usize,
+}
+
+/// [`Placeholders`] of a machine, or of a payload alone.
+#[derive(Debug)]
+pub(super) enum Held<'a> {
+    Lent(&'a mut Placeholders),
+    Own(Box<Placeholders>),
+}
+
+impl Deref for Held<'_> {
+    type Target = Placeholders;
+
+    fn deref(&self) -> &Placeholders {
+        match self {
+            Self::Lent(placeholders) => placeholders,
+            Self::Own(placeholders) => placeholders,
+        }
+    }
+}
+
+impl DerefMut for Held<'_> {
+    fn deref_mut(&mut self) -> &mut Placeholders {
+        match self {
+            Self::Lent(placeholders) => placeholders,
+            Self::Own(placeholders) => placeholders,
+        }
+    }
 }
 
 /// A placeholder, or an array or object that has one somewhere inside.
@@ -56,36 +88,26 @@ pub(super) enum Fault {
 /// As deep as serde_json reads arguments, and one for the list around them.
 pub(super) const MAX_DEPTH: usize = 128;
 
-#[derive(Debug)]
-struct Slot<'de> {
-    source: Source<'de>,
-    /// How many placeholders stand for it.
-    uses: usize,
-}
+impl Placeholders {
+    /// Adds the next attachment.
+    pub(super) fn push(&mut self, bytes: Vec<u8>) {
+        self.attachments.push(Attachment { bytes: Some(bytes), uses: 0 });
+    }
 
-#[derive(Debug)]
-enum Source<'de> {
-    Stored(Bytes),
-    Last(websocket::Binary<'de>),
-    Taken,
-}
-
-impl<'de> Placeholders<'de> {
-    /// `None` without attachments: then nothing is a placeholder.
-    ///
-    /// `last` still sits in its read buffer; those that came before it are stored, or all of them.
-    pub(super) fn new(mut stored: Vec<Bytes>, last: Option<websocket::Binary<'de>>) -> Option<Box<Self>> {
-        let last = match last {
-            Some(last) => Source::Last(last),
-            None => Source::Stored(stored.pop()?),
-        };
-        let stored = stored.into_iter().map(|bytes| Slot::new(Source::Stored(bytes))).collect();
-        Some(Box::new(Self { marks: Vec::new(), stored, last: Slot::new(last) }))
+    /// Forgets everything.
+    pub(super) fn clear(&mut self) {
+        self.marks.clear();
+        self.attachments.clear();
     }
 
     /// How many attachments there are.
     pub(super) fn len(&self) -> usize {
-        self.stored.len() + 1
+        self.attachments.len()
+    }
+
+    /// Room for how many marks and attachments is kept.
+    pub(super) fn capacity(&self) -> usize {
+        self.marks.capacity().max(self.attachments.capacity())
     }
 
     /// Finds the placeholders in `json`, which must be valid.
@@ -98,25 +120,21 @@ impl<'de> Placeholders<'de> {
     /// Finds the placeholders of a list that has, behind `head`, nothing but those that the official client writes. Such
     /// a list needs no scan, and no check that it is valid. False for every other one.
     pub(super) fn find_alone(&mut self, json: &str, head: usize) -> Result<bool, Fault> {
-        let Some(marks) = alone(json, head) else { return Ok(false) };
-        refuse_illegal(&marks, self.len())?;
-        self.marks = marks;
+        if alone(json, head, &mut self.marks).is_none() {
+            return Ok(false);
+        }
+        refuse_illegal(&self.marks, self.len())?;
         self.count();
         Ok(true)
     }
 
     /// Counts for each attachment the placeholders that stand for it.
     fn count(&mut self) {
-        for index in 0..self.marks.len() {
-            let attachment = self.marks.get(index).and_then(Mark::attachment);
-            if let Some(slot) = attachment.and_then(|attachment| self.slot(attachment)) {
-                slot.uses += 1;
+        for mark in &self.marks {
+            if let Some(attachment) = mark.attachment().and_then(|index| self.attachments.get_mut(index)) {
+                attachment.uses += 1;
             }
         }
-    }
-
-    fn slot(&mut self, attachment: usize) -> Option<&mut Slot<'de>> {
-        if attachment == self.stored.len() { Some(&mut self.last) } else { self.stored.get_mut(attachment) }
     }
 
     /// What starts at this offset.
@@ -127,38 +145,17 @@ impl<'de> Placeholders<'de> {
 
     /// Gives the bytes of an attachment to a visitor: for good, if no other placeholder wants them.
     pub(super) fn visit<'v, V: Visitor<'v>>(&mut self, attachment: usize, visitor: V) -> Result<V::Value, Error> {
-        let slot = self.slot(attachment).ok_or_else(|| Error::custom("illegal attachment"))?;
-        slot.uses = slot.uses.saturating_sub(1);
-        if slot.uses == 0 {
-            return visitor.visit_byte_buf(mem::replace(&mut slot.source, Source::Taken).into_vec());
-        }
-        match &slot.source {
-            Source::Stored(bytes) => visitor.visit_bytes(bytes),
-            Source::Last(bytes) => visitor.visit_bytes(bytes.as_slice()),
-            Source::Taken => Err(Error::custom("an attachment was asked for twice")),
+        let attachment = self.attachments.get_mut(attachment).ok_or_else(|| Error::custom("illegal attachment"))?;
+        attachment.uses = attachment.uses.saturating_sub(1);
+        match &attachment.bytes {
+            Some(bytes) if attachment.uses > 0 => visitor.visit_bytes(bytes),
+            _ => visitor.visit_byte_buf(attachment.bytes.take().unwrap_or_default()),
         }
     }
 
     /// Takes an attachment, whatever stands for it. `None` behind the last.
     pub(super) fn take(&mut self, attachment: usize) -> Option<Vec<u8>> {
-        let slot = self.slot(attachment)?;
-        Some(mem::replace(&mut slot.source, Source::Taken).into_vec())
-    }
-}
-
-impl<'de> Slot<'de> {
-    fn new(source: Source<'de>) -> Self {
-        Self { source, uses: 0 }
-    }
-}
-
-impl Source<'_> {
-    fn into_vec(self) -> Vec<u8> {
-        match self {
-            Self::Stored(bytes) => bytes.into(),
-            Self::Last(bytes) => bytes.into_bytes().into(),
-            Self::Taken => Vec::new(),
-        }
+        Some(self.attachments.get_mut(attachment)?.bytes.take().unwrap_or_default())
     }
 }
 
@@ -210,11 +207,12 @@ fn refuse_illegal(marks: &[Mark], attachments: usize) -> Result<(), Fault> {
     if marks.iter().any(illegal) { Err(Fault::Illegal) } else { Ok(()) }
 }
 
-/// The marks of [`Placeholders::find_alone`], as [`scan`] would find them.
-fn alone(json: &str, head: usize) -> Option<Vec<Mark>> {
-    let list = Mark { end: json.len(), ..Mark::open(0, false, NONE) };
-    let mut marks = Vec::with_capacity(2);
-    marks.push(list);
+/// The marks of [`Placeholders::find_alone`], as [`scan`] would find them. `None`, and anything in `marks`, if it is another
+/// list.
+fn alone(json: &str, head: usize, marks: &mut Vec<Mark>) -> Option<()> {
+    marks.clear();
+    marks.reserve(2);
+    marks.push(Mark { end: json.len(), ..Mark::open(0, false, NONE) });
     let mut rest = json.get(head..).filter(|_| json.starts_with('['))?;
     while rest != "]" {
         // Only in front of the first argument of an ack there is no comma.
@@ -235,7 +233,7 @@ fn alone(json: &str, head: usize) -> Option<Vec<Mark>> {
             ..Mark::open(json.len() - argument.len(), true, NONE)
         });
     }
-    (marks.len() > 1).then_some(marks)
+    (marks.len() > 1).then_some(())
 }
 
 /// No mark has this index.
@@ -329,6 +327,11 @@ mod tests {
         proptest::collection::vec(part, 0..6)
     }
 
+    fn found(json: &str, head: usize) -> Option<Vec<Mark>> {
+        let mut marks = Vec::new();
+        alone(json, head, &mut marks).map(|()| marks)
+    }
+
     proptest! {
         #[test]
         fn placeholders_alone_are_those_of_a_scan(parts in parts(), commas: bool, event: bool) {
@@ -336,7 +339,7 @@ mod tests {
             let separator = if commas { "," } else { "" };
             let first = if event { separator } else { "" };
             let json = format!("{head}{first}{}]", parts.join(separator));
-            if let Some(marks) = alone(&json, head.len()) {
+            if let Some(marks) = found(&json, head.len()) {
                 prop_assert!(de::is_json(&json), "{}", json);
                 prop_assert_eq!(scan(&json, usize::MAX), Ok(marks), "{}", json);
             }
@@ -346,7 +349,7 @@ mod tests {
     #[test]
     fn placeholders_alone_are_found_without_a_scan() {
         let p = |number| format!("{{\"_placeholder\":true,\"num\":{number}}}");
-        let found = |json: &str, head| alone(json, head).map(|marks| marks.len());
+        let found = |json: &str, head| found(json, head).map(|marks| marks.len());
         assert_eq!(found(&format!("[\"m\",{}]", p(0)), 4), Some(2));
         assert_eq!(found(&format!("[\"m\",{},{}]", p(1), p(0)), 4), Some(3));
         assert_eq!(found(&format!("[{},{}]", p(0), p(1)), 1), Some(3));

@@ -1,14 +1,13 @@
 use alloc::boxed::Box;
 use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use core::{fmt, mem};
 
-use bytes::Bytes;
-
 use super::de::EventName;
-use super::placeholder::Placeholders;
+use super::placeholder::{Held, Placeholders};
 use super::{ConnectError, Header, PacketType, Payload, encode_connect, encode_connect_error, encode_disconnect};
 use crate::engine::{CloseReason, Message, Packet};
 use crate::websocket::Binary;
@@ -387,10 +386,10 @@ impl Sockets {
         {
             return Next::Event(Event::AckTimeout { socket, id });
         }
-        if ack.is_none() && self.partial.is_none() {
+        let partial = self.waiting().map(|partial| partial.deadline);
+        if ack.is_none() && partial.is_none() {
             return Next::Wait(self.connect_deadline);
         }
-        let partial = self.partial.as_deref().filter(|partial| partial.missing > 0).map(|partial| partial.deadline);
         let ack = ack.map(|(deadline, _)| deadline);
         Next::Wait([self.connect_deadline, partial, ack].into_iter().flatten().min())
     }
@@ -408,9 +407,10 @@ impl Sockets {
     pub(crate) fn event<'a>(&'a mut self, arrival: Arrival<'a>) -> Event<'a> {
         let (json, name, attachments) = match arrival.body {
             Body::Text(json, name) => (json, name, None),
-            Body::Binary(attachments) => {
-                (self.partial.as_deref().map_or("", |partial| &*partial.json), None, attachments)
-            }
+            Body::Binary => match self.partial.as_deref_mut() {
+                Some(Partial { json, placeholders, .. }) => (&**json, None, Some(Held::Lent(placeholders))),
+                None => ("", None, None),
+            },
         };
         let malformed = &mut self.malformed;
         match arrival.subject {
@@ -439,9 +439,9 @@ impl Sockets {
 
     fn look(&mut self) {
         // Its payload was lent to the last event.
-        self.partial.take_if(|partial| partial.missing == 0);
+        self.partial.take_if(|partial| partial.missing == 0 && !partial.recycle());
         let passed = |deadline: Instant| deadline <= self.now;
-        if mem::take(&mut self.malformed) || self.partial.as_deref().is_some_and(|partial| passed(partial.deadline)) {
+        if mem::take(&mut self.malformed) || self.waiting().is_some_and(|partial| passed(partial.deadline)) {
             self.close(CloseReason::ParseError);
         } else if self.connect_deadline.is_some_and(passed) {
             self.close(CloseReason::ForcedClose);
@@ -450,7 +450,7 @@ impl Sockets {
 
     fn handle_text<'m>(&mut self, text: &'m str) -> Option<Arrival<'m>> {
         let header = Header::parse(text, self.config.max_attachments);
-        let (Ok(header), None, true) = (header, &self.partial, text.len() <= self.config.max_packet) else {
+        let (Ok(header), None, true) = (header, self.waiting(), text.len() <= self.config.max_packet) else {
             self.close(CloseReason::ParseError);
             return None;
         };
@@ -533,37 +533,39 @@ impl Sockets {
         if header.attachments == 0 {
             return self.confirm(subject?);
         }
-        self.partial = Some(Box::new(Partial {
-            subject,
-            json: if subject.is_some() { header.payload.into() } else { "".into() },
-            missing: header.attachments,
-            stored: Vec::new(),
-            bytes: text.len(),
-            deadline: self.now + self.config.attachment_timeout,
-        }));
+        let partial = self.partial.get_or_insert_default();
+        partial.subject = subject;
+        if subject.is_some() {
+            partial.json.push_str(header.payload);
+        }
+        partial.missing = header.attachments;
+        partial.bytes = text.len();
+        partial.deadline = self.now + self.config.attachment_timeout;
         None
     }
 
     fn handle_attachment<'m>(&mut self, attachment: Binary<'m>) -> Option<Arrival<'m>> {
         let size = attachment.as_slice().len();
         let max = self.config.max_packet;
-        let Some(partial) = self.partial.as_deref_mut().filter(|partial| size <= max.saturating_sub(partial.bytes))
-        else {
+        let fits = |partial: &&mut Partial| partial.missing > 0 && size <= max.saturating_sub(partial.bytes);
+        let Some(partial) = self.partial.as_deref_mut().filter(fits) else {
             self.close(CloseReason::ParseError);
             return None;
         };
         partial.bytes += size;
         partial.missing -= 1;
+        let subject = partial.subject?;
+        partial.placeholders.push(attachment.into_vec());
         if partial.missing > 0 {
-            if partial.subject.is_some() {
-                partial.stored.push(attachment.into_bytes());
-            }
             return None;
         }
-        let subject = partial.subject?;
-        let attachments = Placeholders::new(mem::take(&mut partial.stored), Some(attachment));
         let subject = self.confirm(subject)?;
-        Some(Arrival { subject, namespace: "", body: Body::Binary(attachments) })
+        Some(Arrival { subject, namespace: "", body: Body::Binary })
+    }
+
+    /// The packet whose attachments are awaited.
+    fn waiting(&self) -> Option<&Partial> {
+        self.partial.as_deref().filter(|partial| partial.missing > 0)
     }
 
     /// Lets through what still concerns somebody: an ack only while it is awaited, and once.
@@ -662,8 +664,8 @@ pub(crate) struct Arrival<'m> {
 enum Body<'m> {
     /// And the event's name.
     Text(&'m str, Option<EventName>),
-    /// The text is in [`Sockets::partial`].
-    Binary(Option<Box<Placeholders<'m>>>),
+    /// It is in [`Sockets::partial`].
+    Binary,
 }
 
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -674,20 +676,25 @@ enum Subject {
 }
 
 /// A packet whose attachments have not all arrived.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Partial {
     /// `None` if nobody is interested: then the attachments are not kept.
     subject: Option<Subject>,
-    json: Box<str>,
+    json: String,
     /// 0 once it was delivered.
     missing: usize,
-    stored: Vec<Bytes>,
+    placeholders: Placeholders,
     /// Of the text and the attachments so far.
     bytes: usize,
     deadline: Instant,
 }
 
 impl Partial {
+    /// Bytes of text for which room is kept.
+    const KEEP: usize = 256;
+    /// And attachments.
+    const KEEP_ATTACHMENTS: usize = 4;
+
     fn is_for(&self, key: SocketKey) -> bool {
         match self.subject {
             Some(Subject::Message { socket, .. } | Subject::Ack { socket, .. }) => socket == key,
@@ -697,8 +704,16 @@ impl Partial {
 
     fn discard(&mut self) {
         self.subject = None;
-        self.json = Box::default();
-        self.stored = Vec::new();
+        self.json = String::new();
+        self.placeholders = Placeholders::default();
+    }
+
+    /// Makes it ready for the next packet. False if it takes more memory than is kept for that.
+    fn recycle(&mut self) -> bool {
+        self.subject = None;
+        self.json.clear();
+        self.placeholders.clear();
+        self.json.capacity() <= Self::KEEP && self.placeholders.capacity() <= Self::KEEP_ATTACHMENTS
     }
 }
 

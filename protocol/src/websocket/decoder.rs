@@ -48,6 +48,19 @@ impl<'a> Binary<'a> {
         }
     }
 
+    /// The bytes as a vector: without memory of its own where the message was received into its own buffer.
+    pub fn into_vec(self) -> Vec<u8> {
+        match self.source {
+            Source::Borrowed(bytes) => bytes.to_vec(),
+            Source::Owned { buffer, start, end } => {
+                let mut buffer = mem::take(buffer);
+                buffer.truncate(end);
+                buffer.drain(..start.min(end));
+                buffer
+            }
+        }
+    }
+
     /// The bytes as a value of its own: without a copy where the message was received into its own buffer.
     pub fn into_bytes(self) -> Bytes {
         match self.source {

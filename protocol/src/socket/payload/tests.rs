@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::*;
 use crate::socket::{Binary, Header, encode_ack, encode_event};
 
-/// The last attachment is borrowed, as from the machine.
-fn attach<'a>(attachments: &[&'a [u8]]) -> Option<Box<Placeholders<'a>>> {
-    let (last, stored) = attachments.split_last()?;
-    Placeholders::new(stored.iter().map(|bytes| Bytes::copy_from_slice(bytes)).collect(), Some((*last).into()))
+fn attach(attachments: &[&[u8]]) -> Option<Held<'static>> {
+    let mut placeholders = Placeholders::default();
+    attachments.iter().for_each(|bytes| placeholders.push(bytes.to_vec()));
+    (placeholders.len() > 0).then(|| Held::Own(Box::new(placeholders)))
 }
 
 /// What `read` gives, and whether the payload was found malformed.

@@ -223,6 +223,22 @@ fn binary_headers_are_accepted_on_joined_namespaces_only() {
 }
 
 #[test]
+fn a_packet_with_attachments_leaves_nothing_to_the_next() {
+    let packet = |letter: &str, size| [format!(r#"51-["{}"]"#, letter.repeat(size)), "binary x".into()];
+    let mut world = World::joined(Config::default());
+    for packet in [packet("a", 1), packet("b", 1), packet("c", Partial::KEEP)] {
+        world.run(&packet.each_ref().map(|text| &**text));
+    }
+    assert_eq!(world.log[..2], [r#"event / ["a"]"#, r#"event / ["b"]"#]);
+    assert_eq!(world.log.len(), 3);
+    assert_eq!(world.sockets.partial, None, "it was large");
+    world.run(&packet("d", 1).each_ref().map(|text| &**text));
+    assert_eq!(world.sockets.partial.as_ref().unwrap().placeholders, Placeholders::default());
+    world.run(&["binary y"]);
+    assert_eq!(world.log[3..], [r#"event / ["d"]"#, "close parse error", "disconnect / parse error"]);
+}
+
+#[test]
 fn a_partial_packet_is_freed_on_close() {
     let mut world = World::joined(Config::default());
     world.run(&[r#"52-["a"]"#, "binary x"]);
@@ -333,7 +349,7 @@ fn what_was_on_its_way_to_a_namespace_that_this_side_left_is_ignored() {
 fn a_packet_whose_socket_is_disconnected_between_attachments_is_discarded() {
     let mut world = World::joined(Config::default());
     world.run(&[r#"52-["a"]"#, "binary x", "disconnect /"]);
-    assert_eq!(world.sockets.partial.as_ref().unwrap().stored, [""; 0]);
+    assert_eq!(world.sockets.partial.as_ref().unwrap().placeholders, Placeholders::default());
     world.run(&["binary y", "0"]);
     assert_eq!(world.log, ["> 1", "disconnect / server namespace disconnect", "connect /"]);
 }
