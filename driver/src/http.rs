@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::{Bytes, BytesMut};
 use futures_channel::oneshot;
 use futures_util::future::{Either, select};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, UPGRADE};
+use http::header::{CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, ORIGIN, UPGRADE};
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
 use http_body::{Frame, SizeHint};
@@ -75,19 +75,43 @@ impl core::fmt::Debug for Undelivered {
     }
 }
 
-struct HeaderView<'a>(&'a HeaderMap);
+/// The headers of a request. Those that every request is asked for are found in one pass, which is cheaper than hashing
+/// their names.
+struct HeaderView<'a> {
+    headers: &'a HeaderMap,
+    connection: Option<&'a [u8]>,
+    content_type: Option<&'a [u8]>,
+    origin: Option<&'a [u8]>,
+    upgrade: Option<&'a [u8]>,
+}
+
+impl<'a> HeaderView<'a> {
+    fn new(headers: &'a HeaderMap) -> Self {
+        let mut view = Self { headers, connection: None, content_type: None, origin: None, upgrade: None };
+        for (name, value) in headers {
+            let place = match name {
+                _ if name == CONNECTION => &mut view.connection,
+                _ if name == CONTENT_TYPE => &mut view.content_type,
+                _ if name == ORIGIN => &mut view.origin,
+                _ if name == UPGRADE => &mut view.upgrade,
+                _ => continue,
+            };
+            // The first value of a repeated header counts.
+            place.get_or_insert(value.as_bytes());
+        }
+        view
+    }
+}
 
 impl Headers for HeaderView<'_> {
     fn get(&self, name: &str) -> Option<&[u8]> {
-        // Those that every request is asked for need not be parsed for it.
-        let value = match name {
-            "connection" => self.0.get(CONNECTION),
-            "content-type" => self.0.get(CONTENT_TYPE),
-            "origin" => self.0.get(ORIGIN),
-            "upgrade" => self.0.get(UPGRADE),
-            other => self.0.get(other),
-        };
-        value.map(HeaderValue::as_bytes)
+        match name {
+            "connection" => self.connection,
+            "content-type" => self.content_type,
+            "origin" => self.origin,
+            "upgrade" => self.upgrade,
+            other => self.headers.get(other).map(HeaderValue::as_bytes),
+        }
     }
 }
 
@@ -141,7 +165,7 @@ fn task<A: Application, B>(
         return (Task::Answer(Response::not_found()), Vec::new());
     }
     let on_upgrade = head.extensions.remove::<OnUpgrade>();
-    let view = HeaderView(&head.headers);
+    let view = HeaderView::new(&head.headers);
     let request =
         RequestHead { method: head.method.as_str(), query: head.uri.query().unwrap_or_default(), headers: &view };
     let headers = config.response_headers(&request);
@@ -355,5 +379,10 @@ fn header((name, value): &Header) -> Option<(HeaderName, HeaderValue)> {
         Cow::Borrowed(value) => HeaderValue::from_maybe_shared(Bytes::from_static(value.as_bytes())),
         Cow::Owned(value) => HeaderValue::try_from(value),
     };
-    Some((HeaderName::try_from(&**name).ok()?, value.ok()?))
+    let name = match &**name {
+        "content-type" => CONTENT_TYPE,
+        "cache-control" => CACHE_CONTROL,
+        name => HeaderName::try_from(name).ok()?,
+    };
+    Some((name, value.ok()?))
 }

@@ -2,6 +2,7 @@ use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use memchr::memchr;
 use serde::Serialize;
 
 use super::{Config, Headers, RequestHead, Response, Transport};
@@ -218,9 +219,14 @@ struct Query<'a> {
 impl<'a> Query<'a> {
     fn parse(query: &'a str) -> Self {
         let mut parsed = Self::default();
-        let decode: fn(&'a str) -> Cow<'a, str> = if query.contains('%') { percent_decode } else { Cow::Borrowed };
-        for parameter in query.split('&') {
-            let (name, value) = parameter.split_once('=').unwrap_or((parameter, ""));
+        let escaped = memchr(b'%', query.as_bytes()).is_some();
+        let decode: fn(&'a str) -> Cow<'a, str> = if escaped { percent_decode } else { Cow::Borrowed };
+        let mut rest = Some(query);
+        while let Some(parameters) = rest {
+            let parameter;
+            (parameter, rest) = split(parameters, memchr(b'&', parameters.as_bytes()));
+            let (name, value) = split(parameter, parameter.bytes().position(|byte| byte == b'='));
+            let value = value.unwrap_or_default();
             let target = match &*decode(name) {
                 "EIO" => &mut parsed.version,
                 "transport" => &mut parsed.transport,
@@ -234,6 +240,14 @@ impl<'a> Query<'a> {
 
     fn transport(&self) -> Option<Transport> {
         [Transport::Polling, Transport::WebSocket].into_iter().find(|transport| transport.name() == self.transport)
+    }
+}
+
+/// What precedes the ASCII character at `at`, and what follows it.
+fn split(text: &str, at: Option<usize>) -> (&str, Option<&str>) {
+    match at {
+        Some(end) => (text.get(..end).unwrap_or_default(), text.get(end + 1..)),
+        None => (text, None),
     }
 }
 
