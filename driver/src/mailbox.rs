@@ -110,29 +110,36 @@ impl<M> Mailbox<M> {
         let id = ExchangeId(state.next_exchange);
         state.next_exchange += 1;
         if !state.closed {
-            self.0.put(state, Mail::Exchange(exchange(id), reply));
+            let waker = self.0.put(&mut state, Mail::Exchange(exchange(id), reply));
+            drop(state);
+            wake(waker);
         }
         id
     }
 
     /// Hands the application a packet that costs so much, unless so much waits already that the session has to end.
     pub(crate) fn push_packet(&self, mail: M, cost: usize) -> Result<(), Full> {
+        let (put, waker) = self.put_packet(|| mail, cost);
+        wake(waker);
+        put
+    }
+
+    /// As [`Mailbox::push_packet`], but whom it gives is still to be woken, once no lock is held.
+    pub(crate) fn put_packet(&self, mail: impl FnOnce() -> M, cost: usize) -> (Result<(), Full>, Option<Waker>) {
         let mut state = lock(&self.0.state);
         if state.closed {
-            return Ok(());
+            return (Ok(()), None);
         }
         if state.overflowed {
-            return Err(Full);
+            return (Err(Full), None);
         }
         let waiting = state.queued + self.0.queued.load(Ordering::Relaxed);
         state.overflowed = waiting > 0 && waiting + cost > self.0.max_queued;
         if state.overflowed {
-            self.0.put(state, Mail::Overflow);
-            return Err(Full);
+            return (Err(Full), self.0.put(&mut state, Mail::Overflow));
         }
         state.queued += cost;
-        self.0.put(state, Mail::Application(mail));
-        Ok(())
+        (Ok(()), self.0.put(&mut state, Mail::Application(mail())))
     }
 
     /// Where the mailbox is: no other one is there while this one lives.
@@ -210,24 +217,28 @@ impl<M> Mailbox<M> {
 
 impl<M> Shared<M> {
     fn push(&self, mail: Mail<M>) {
-        let state = lock(&self.state);
+        let mut state = lock(&self.state);
         if !state.closed {
-            self.put(state, mail);
+            let waker = self.put(&mut state, mail);
+            drop(state);
+            wake(waker);
         }
     }
 
-    /// Puts the mail in and wakes the task, outside the lock. A task that is awake has no waker here.
-    fn put(&self, mut state: MutexGuard<'_, State<M>>, mail: Mail<M>) {
+    /// Puts the mail in. Whom it gives is to be woken, outside the lock; a task that is awake has no waker here.
+    fn put(&self, state: &mut State<M>, mail: Mail<M>) -> Option<Waker> {
         if state.mail.capacity() == 0 {
             state.mail.reserve_exact(IDLE_CAPACITY);
         }
         state.mail.push(mail);
         self.has_mail.store(true, Ordering::Release);
-        let waker = state.waker.take();
-        drop(state);
-        if let Some(waker) = waker {
-            waker.wake();
-        }
+        state.waker.take()
+    }
+}
+
+fn wake(waker: Option<Waker>) {
+    if let Some(waker) = waker {
+        waker.wake();
     }
 }
 

@@ -2,6 +2,7 @@ use core::fmt;
 use core::future::{Future, ready};
 use core::mem;
 use core::sync::atomic::{AtomicU64, Ordering};
+use core::task::Waker;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, RwLock};
 
@@ -56,7 +57,7 @@ struct Index {
     sockets: Vec<Option<Member>>,
     /// Buffers of a broadcast.
     slots: Vec<Slot>,
-    recipients: Vec<Recipient>,
+    wakers: Vec<Waker>,
 }
 
 struct Member {
@@ -66,7 +67,6 @@ struct Member {
 }
 
 /// Where a socket's packets go.
-#[derive(Clone)]
 pub(crate) struct Recipient {
     pub(crate) mailbox: Mailbox<SocketMail>,
     pub(crate) key: SocketKey,
@@ -140,7 +140,7 @@ disconnect_function!(A, B, C, D);
 impl Namespace {
     pub(crate) fn new(name: &str, mut random: Random) -> Self {
         let rooms = Rooms::new(Seed::new(random.bytes()));
-        let index = Index { rooms, sockets: Vec::new(), slots: Vec::new(), recipients: Vec::new() };
+        let index = Index { rooms, sockets: Vec::new(), slots: Vec::new(), wakers: Vec::new() };
         Self(Arc::new(Inner {
             name: name.into(),
             handlers: RwLock::default(),
@@ -271,7 +271,7 @@ impl Namespace {
         let mut index = lock(&self.0.index);
         let removed = index.rooms.remove(slot).then(|| index.sockets.get_mut(slot.index())?.take());
         if index.rooms.is_empty() {
-            (index.sockets, index.slots, index.recipients) = (Vec::new(), Vec::new(), Vec::new());
+            (index.sockets, index.slots, index.wakers) = (Vec::new(), Vec::new(), Vec::new());
         }
         drop(index);
         // Dropped outside the lock: the last reference may run the drops of the application's own values.
@@ -285,32 +285,33 @@ impl Namespace {
     /// Queues a packet for all recipients of `target`.
     pub(crate) fn broadcast(&self, target: &Target<'_, Box<str>>, packet: &Packet) {
         let mut index = lock(&self.0.index);
-        let Index { rooms, sockets, slots, recipients } = &mut *index;
-        let mut recipients = mem::take(recipients);
+        let Index { rooms, sockets, slots, wakers } = &mut *index;
+        let mut wakers = mem::take(wakers);
         let (owner, mut own) = (outbox::owner(), None);
+        let cost = packet.cost();
         rooms.resolve(target, slots);
-        recipients.reserve(slots.len());
         for slot in slots.drain(..) {
             let Some(Member { socket, recipient }) = sockets.get(slot.index()).and_then(Option::as_ref) else {
                 continue;
             };
             if recipient.mailbox.address() == owner {
                 own = Some(socket.clone());
-            } else {
-                recipients.push(recipient.clone());
+                continue;
             }
+            // Who is gone or for whom too much waits misses it, and who is to be disconnected: that is in the mailbox
+            // before.
+            let mail = || SocketMail(Order::Emit { socket: recipient.key, packet: packet.clone() });
+            let (_, waker) = recipient.mailbox.put_packet(mail, cost);
+            wakers.extend(waker);
         }
         drop(index);
-        let cost = packet.cost();
-        // Who is gone or for whom too much waits misses it, and who is to be disconnected: that is in the mailbox before.
-        for Recipient { mailbox, key } in recipients.drain(..) {
-            let _ = mailbox.push_packet(SocketMail(Order::Emit { socket: key, packet: packet.clone() }), cost);
-        }
+        // An executor may run a task in the middle of a wake-up.
+        wakers.drain(..).for_each(Waker::wake);
         let _ = own.map(|own| own.send(packet.clone()));
         let mut index = lock(&self.0.index);
         // Another broadcast at the same time may have put its own back.
-        if recipients.capacity() > index.recipients.capacity() && !index.rooms.is_empty() {
-            mem::swap(&mut index.recipients, &mut recipients);
+        if wakers.capacity() > index.wakers.capacity() && !index.rooms.is_empty() {
+            mem::swap(&mut index.wakers, &mut wakers);
         }
     }
 

@@ -9,6 +9,8 @@ use crate::mailbox::Mailbox;
 
 /// Packets of at most so many bytes are sent together, as one run of frames.
 const SMALL: usize = 4 * 1024;
+/// So are those of broadcasts up to here: where they wait, a copy takes hardly more than a reference.
+const TINY: usize = 128;
 /// So are larger ones that are encoded for this session alone: a copy costs less than memory of their own.
 const COPIED: usize = 128 * 1024;
 /// Small packets that have to wait do so in runs of about so many bytes, whose memory comes back with their last byte.
@@ -185,12 +187,14 @@ impl Outbox {
     }
 
     fn push(&mut self, packet: Packet) {
-        match packet.as_frame() {
-            Some(frame) if frame.as_bytes().len() <= SMALL && frame.is_unique() => {
-                self.frames.extend_from_slice(frame.as_bytes());
-                self.end_run();
-            }
-            _ => self.breaks.push((self.frames.len(), Some(packet))),
+        if let Some(frame) = packet.as_frame()
+            && let bytes = frame.as_bytes()
+            && (bytes.len() <= TINY || (bytes.len() <= SMALL && frame.is_unique()))
+        {
+            self.frames.extend_from_slice(bytes);
+            self.end_run();
+        } else {
+            self.breaks.push((self.frames.len(), Some(packet)));
         }
     }
 }
