@@ -373,16 +373,19 @@ fn finish(
     answer
 }
 
-/// What is no header (from the application's configuration) is left out. Constants are not copied.
+/// What is no header (from the application's configuration) is left out. Constants are not copied, and the most frequent
+/// ones not checked.
 fn header((name, value): &Header) -> Option<(HeaderName, HeaderValue)> {
+    const TEXT: HeaderValue = HeaderValue::from_static("text/plain; charset=UTF-8");
+    const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+    match (&**name, &**value) {
+        ("content-type", "text/plain; charset=UTF-8") => return Some((CONTENT_TYPE, TEXT)),
+        ("cache-control", "no-store") => return Some((CACHE_CONTROL, NO_STORE)),
+        _ => {}
+    }
     let value = match value {
         Cow::Borrowed(value) => HeaderValue::from_maybe_shared(Bytes::from_static(value.as_bytes())),
         Cow::Owned(value) => HeaderValue::try_from(value),
     };
-    let name = match &**name {
-        "content-type" => CONTENT_TYPE,
-        "cache-control" => CACHE_CONTROL,
-        name => HeaderName::try_from(name).ok()?,
-    };
-    Some((name, value.ok()?))
+    Some((HeaderName::try_from(&**name).ok()?, value.ok()?))
 }
