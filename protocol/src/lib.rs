@@ -15,7 +15,8 @@
 //!
 //! The way out is the same picture read backwards. Each layer is usable alone: with a WebSocket stack of your own start at
 //! [`engine`], with an Engine.IO connection start at [`socket`]. [`server`] is one session with the sockets on it; the
-//! example `blocking` is a whole server over it, in 120 lines with nothing but threads.
+//! example `blocking` is a whole server over it, in 120 lines with nothing but threads. [`socket::manager`] is the client's
+//! side of `socket`, with everything that makes a lost connection good again.
 //!
 //! # Driving a session
 //!
@@ -72,6 +73,17 @@
 //! | time that attachments may take, [`attachment_timeout`](socket::Config::attachment_timeout) | 45 s | closed, `parse error` |
 //! | acks that a socket awaits, [`max_acks`](socket::Config::max_acks) | 10 000, each with a deadline | the caller gets an error |
 //! | nesting of JSON | 128 | an error of the event |
+//!
+//! Of a client, the limits of packets, attachments and acks are the same, in a [`Config`](socket::manager::Config) of its
+//! own, and so are these:
+//!
+//! | limit | default | on breach |
+//! |---|---|---|
+//! | time to open the connection, [`timeout`](socket::manager::Config::timeout) | 20 s | opened again after a delay |
+//! | time to the answer to a CONNECT, [`connect_timeout`](socket::manager::Config::connect_timeout) | 20 s | an error of the socket; opened again if no other socket is connected |
+//! | events of a socket that wait, [`max_buffered`](socket::manager::Config::max_buffered), [`max_buffered_packets`](socket::manager::Config::max_buffered_packets) | 8 MiB, 10 000 | the caller gets an error |
+//! | events before the answer to CONNECT, [`max_early`](socket::manager::Config::max_early) | 1 MiB | closed, `parse error` |
+//! | an id or an offset that the server gives | 256 bytes | closed, `parse error`; ignored |
 //!
 //! # Decisions
 //!

@@ -1,5 +1,7 @@
 //! Socket.IO 5, the server's side: namespaces, events, acks and attachments over Engine.IO messages.
 //!
+//! The client's side is in [`manager`]; packets, payloads and what sockets are called by belong to both.
+//!
 //! [`Sockets`] is a pure state machine for everything that one connection says at the Socket.IO level. It takes the
 //! messages of an Engine.IO connection, whoever made them, and gives events; it takes packets and gives them back in the
 //! order in which they are to be sent. It does no I/O, reads no clock, calls nobody back, and never panics, whatever the
@@ -82,17 +84,24 @@
 //! time to the first CONNECT that is accepted. [`Header`] has those of one packet. Packets that wait for [`Next::Transmit`]
 //! are the caller's: they leave with the next calls.
 
+mod acks;
 mod attachment;
 mod de;
+mod key;
+pub mod manager;
 mod packet;
+mod partial;
 mod payload;
 mod placeholder;
+mod queue;
 mod raw;
 mod ser;
 mod sockets;
 mod text;
 
+pub use acks::TooManyAcks;
 pub use attachment::Binary;
+pub use key::SocketKey;
 pub use packet::{
     ConnectError, EncodeError, Encoded, Encoder, encode_ack, encode_connect, encode_connect_error, encode_disconnect,
     encode_event,
@@ -100,4 +109,4 @@ pub use packet::{
 pub use packet::{Header, PacketError, PacketType};
 pub use payload::{DecodeError, Payload};
 pub use raw::RawArgs;
-pub use sockets::{Config, ConnectRequest, DisconnectReason, Event, Next, SocketKey, Sockets, TooManyAcks};
+pub use sockets::{Config, ConnectRequest, DisconnectReason, Event, Next, Sockets};

@@ -5,7 +5,8 @@ use core::{fmt, mem};
 
 use bytes::{Buf, Bytes};
 use memchr::memchr;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 
 use super::de::{EventName, Kind};
 use super::{Payload, de, ser};
@@ -171,9 +172,42 @@ impl ConnectError {
         Self { data: serde_json::to_string(&data).ok(), ..self }
     }
 
+    /// Reads the payload of a CONNECT_ERROR. `None` if it is neither an object nor the string of older servers.
+    pub(super) fn parse(payload: &str) -> Option<Self> {
+        #[derive(Default, Deserialize)]
+        struct Fields<'a> {
+            #[serde(borrow)]
+            message: Option<&'a RawValue>,
+            #[serde(borrow)]
+            data: Option<&'a RawValue>,
+        }
+        let text = |json: &str| serde_json::from_str::<String>(json).unwrap_or_default();
+        if payload.is_empty() {
+            return Some(Self::new(""));
+        }
+        if !de::is_json(payload) {
+            return None;
+        }
+        match payload.as_bytes().first()? {
+            b'"' => Some(Self::new(text(payload))),
+            b'{' => {
+                // Fields that are there twice make no refusal unreadable.
+                let Fields { message, data } = serde_json::from_str(payload).unwrap_or_default();
+                let message = message.map_or_else(String::new, |message| text(message.get()));
+                Some(Self { message, data: data.map(|data| data.get().into()) })
+            }
+            _ => None,
+        }
+    }
+
     /// The words.
     pub fn message(&self) -> &str {
         &self.message
+    }
+
+    /// The JSON text of the details.
+    pub fn data(&self) -> Option<&str> {
+        self.data.as_deref()
     }
 }
 
@@ -359,6 +393,13 @@ pub fn encode_ack<A: Serialize + ?Sized>(namespace: &str, id: u64, args: &A) -> 
     Encoder::default().ack(namespace, id, args)
 }
 
+/// Asks a namespace to be let in, with what `auth`, an object, shows: `40{"token":".."}`.
+pub(super) fn encode_join(namespace: &str, auth: Option<&str>) -> Packet {
+    let mut packet = Writer::new(Vec::new(), namespace, None);
+    packet.raw(auth.unwrap_or_default());
+    packet.packet(PacketType::Connect)
+}
+
 /// The reply to a CONNECT that was accepted: `40{"sid":".."}`.
 pub fn encode_connect(namespace: &str, sid: &str) -> Packet {
     let mut packet = Writer::new(Vec::new(), namespace, None);
@@ -381,7 +422,7 @@ pub fn encode_connect_error(namespace: &str, error: &ConnectError) -> Packet {
     packet.packet(PacketType::ConnectError)
 }
 
-/// Tells the client that it is no longer in the namespace: `41`.
+/// Tells the peer that it is no longer in the namespace: `41`.
 pub fn encode_disconnect(namespace: &str) -> Packet {
     Writer::new(Vec::new(), namespace, None).packet(PacketType::Disconnect)
 }

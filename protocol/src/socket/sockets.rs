@@ -1,14 +1,18 @@
 use alloc::boxed::Box;
-use alloc::collections::{BTreeMap, BTreeSet, VecDeque};
-use alloc::string::String;
+use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::time::Duration;
 use core::{fmt, mem};
 
+use super::acks::Acks;
 use super::de::EventName;
-use super::placeholder::{Held, Placeholders};
-use super::{ConnectError, Header, PacketType, Payload, encode_connect, encode_connect_error, encode_disconnect};
+use super::key::{SocketKey, is_same, number};
+use super::partial::Partial;
+use super::queue::Queue;
+use super::{
+    ConnectError, Header, PacketType, Payload, TooManyAcks, encode_connect, encode_connect_error, encode_disconnect,
+};
 use crate::engine::{CloseReason, Message, Packet};
 use crate::websocket::Binary;
 use crate::{Instant, SocketId};
@@ -44,20 +48,6 @@ impl Default for Config {
     }
 }
 
-/// One socket of one [`Sockets`]: never valid again after the socket is gone.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-pub struct SocketKey {
-    index: u32,
-    generation: u32,
-}
-
-impl SocketKey {
-    /// A small number that no other socket of the connection has, and that is used again after the socket is gone.
-    pub fn index(self) -> usize {
-        self.index as usize
-    }
-}
-
 /// A client's CONNECT that waits for [`Sockets::accept`] or [`Sockets::reject`]: hand it to one of them, since the
 /// namespace stays occupied until then.
 #[derive(Debug, PartialEq, Eq)]
@@ -66,14 +56,19 @@ pub struct ConnectRequest {
     key: SocketKey,
 }
 
-/// The words for why a socket is no longer connected; official documentation, "Server API", event `disconnect`.
+/// The words for why a socket is no longer connected; official documentation, "Server API" and "Client API", event
+/// `disconnect`.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum DisconnectReason {
-    /// `client namespace disconnect`: the client left the namespace.
+    /// `client namespace disconnect`: the client left the namespace; told by servers.
     ClientNamespaceDisconnect,
-    /// `server namespace disconnect`: the server disconnected the socket.
+    /// `server namespace disconnect`: the server disconnected the socket; told by servers.
     ServerNamespaceDisconnect,
+    /// `io server disconnect`: the server disconnected the socket; told by clients.
+    IoServerDisconnect,
+    /// `io client disconnect`: the client left the namespace; told by clients.
+    IoClientDisconnect,
     /// The connection ended.
     Connection(CloseReason),
 }
@@ -84,6 +79,8 @@ impl DisconnectReason {
         match self {
             Self::ClientNamespaceDisconnect => "client namespace disconnect",
             Self::ServerNamespaceDisconnect => "server namespace disconnect",
+            Self::IoServerDisconnect => "io server disconnect",
+            Self::IoClientDisconnect => "io client disconnect",
             Self::Connection(reason) => reason.as_str(),
         }
     }
@@ -94,18 +91,6 @@ impl fmt::Display for DisconnectReason {
         f.write_str(self.as_str())
     }
 }
-
-/// [`Config::max_acks`] answers are awaited already.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-pub struct TooManyAcks;
-
-impl fmt::Display for TooManyAcks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("too many acks are awaited")
-    }
-}
-
-impl core::error::Error for TooManyAcks {}
 
 /// Something happened on a connection.
 #[derive(Debug)]
@@ -182,12 +167,12 @@ pub struct Sockets {
     /// How many CONNECTs were accepted.
     joined: u64,
     leaving: Option<Box<Leaving>>,
-    partial: Option<Box<Partial>>,
+    partial: Option<Box<Partial<Subject>>>,
     /// Set until the first CONNECT is accepted.
     connect_deadline: Option<Instant>,
     /// Set through the last event's payload, if it turned out not to be JSON.
     malformed: bool,
-    outgoing: Outgoing,
+    outgoing: Queue<Packet>,
     /// To be told by [`Next::Close`].
     closing: Option<CloseReason>,
     /// Nothing is taken from the client any more.
@@ -217,7 +202,7 @@ impl Sockets {
             partial: None,
             connect_deadline,
             malformed: false,
-            outgoing: Outgoing::default(),
+            outgoing: Queue::default(),
             closing: None,
             closed: false,
         }
@@ -334,7 +319,7 @@ impl Sockets {
     pub fn handle_close(&mut self, reason: CloseReason) {
         self.close(reason);
         self.closing = None;
-        self.outgoing = Outgoing::default();
+        self.outgoing = Queue::default();
     }
 
     /// The namespace of a socket, `None` once it is gone.
@@ -407,10 +392,10 @@ impl Sockets {
     pub(crate) fn event<'a>(&'a mut self, arrival: Arrival<'a>) -> Event<'a> {
         let (json, name, attachments) = match arrival.body {
             Body::Text(json, name) => (json, name, None),
-            Body::Binary => match self.partial.as_deref_mut() {
-                Some(Partial { json, placeholders, .. }) => (&**json, None, Some(Held::Lent(placeholders))),
-                None => ("", None, None),
-            },
+            Body::Binary => {
+                let (json, attachments) = self.partial.as_deref_mut().map_or(("", None), Partial::lend);
+                (json, None, attachments)
+            }
         };
         let malformed = &mut self.malformed;
         match arrival.subject {
@@ -439,7 +424,7 @@ impl Sockets {
 
     fn look(&mut self) {
         // Its payload was lent to the last event.
-        self.partial.take_if(|partial| partial.missing == 0 && !partial.recycle());
+        self.partial.take_if(|partial| !partial.is_waiting() && !partial.recycle());
         let passed = |deadline: Instant| deadline <= self.now;
         if mem::take(&mut self.malformed) || self.waiting().is_some_and(|partial| passed(partial.deadline)) {
             self.close(CloseReason::ParseError);
@@ -533,39 +518,27 @@ impl Sockets {
         if header.attachments == 0 {
             return self.confirm(subject?);
         }
+        let deadline = self.now + self.config.attachment_timeout;
         let partial = self.partial.get_or_insert_default();
-        partial.subject = subject;
-        if subject.is_some() {
-            partial.json.push_str(header.payload);
-        }
-        partial.missing = header.attachments;
-        partial.bytes = text.len();
-        partial.deadline = self.now + self.config.attachment_timeout;
+        partial.start(subject, text, header.payload, header.attachments, deadline);
         None
     }
 
     fn handle_attachment<'m>(&mut self, attachment: Binary<'m>) -> Option<Arrival<'m>> {
-        let size = attachment.as_slice().len();
         let max = self.config.max_packet;
-        let fits = |partial: &&mut Partial| partial.missing > 0 && size <= max.saturating_sub(partial.bytes);
-        let Some(partial) = self.partial.as_deref_mut().filter(fits) else {
+        let added = self.partial.as_deref_mut().map(|partial| (partial.add(attachment, max), partial.subject));
+        let Some((Ok(complete), subject)) = added else {
             self.close(CloseReason::ParseError);
             return None;
         };
-        partial.bytes += size;
-        partial.missing -= 1;
-        let subject = partial.subject?;
-        partial.placeholders.push(attachment.into_vec());
-        if partial.missing > 0 {
-            return None;
-        }
+        let subject = subject.filter(|_| complete)?;
         let subject = self.confirm(subject)?;
         Some(Arrival { subject, namespace: "", body: Body::Binary })
     }
 
     /// The packet whose attachments are awaited.
-    fn waiting(&self) -> Option<&Partial> {
-        self.partial.as_deref().filter(|partial| partial.missing > 0)
+    fn waiting(&self) -> Option<&Partial<Subject>> {
+        self.partial.as_deref().filter(|partial| partial.is_waiting())
     }
 
     /// Lets through what still concerns somebody: an ack only while it is awaited, and once.
@@ -675,45 +648,12 @@ enum Subject {
     Ack { socket: SocketKey, id: u64 },
 }
 
-/// A packet whose attachments have not all arrived.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Partial {
-    /// `None` if nobody is interested: then the attachments are not kept.
-    subject: Option<Subject>,
-    json: String,
-    /// 0 once it was delivered.
-    missing: usize,
-    placeholders: Placeholders,
-    /// Of the text and the attachments so far.
-    bytes: usize,
-    deadline: Instant,
-}
-
-impl Partial {
-    /// Bytes of text for which room is kept.
-    const KEEP: usize = 256;
-    /// And attachments.
-    const KEEP_ATTACHMENTS: usize = 4;
-
+impl Partial<Subject> {
     fn is_for(&self, key: SocketKey) -> bool {
         match self.subject {
             Some(Subject::Message { socket, .. } | Subject::Ack { socket, .. }) => socket == key,
             _ => false,
         }
-    }
-
-    fn discard(&mut self) {
-        self.subject = None;
-        self.json = String::new();
-        self.placeholders = Placeholders::default();
-    }
-
-    /// Makes it ready for the next packet. False if it takes more memory than is kept for that.
-    fn recycle(&mut self) -> bool {
-        self.subject = None;
-        self.json.clear();
-        self.placeholders.clear();
-        self.json.capacity() <= Self::KEEP && self.placeholders.capacity() <= Self::KEEP_ATTACHMENTS
     }
 }
 
@@ -746,100 +686,6 @@ impl Slot {
     fn is_joined(&self, generation: u32) -> bool {
         self.generation == generation && matches!(self.state, State::Joined(_))
     }
-}
-
-/// The answers that a socket awaits. Takes no memory while there are none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Acks(Option<Box<Awaited>>);
-
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Awaited {
-    deadlines: BTreeMap<u64, Instant>,
-    by_deadline: BTreeSet<(Instant, u64)>,
-}
-
-impl Acks {
-    fn insert(&mut self, id: u64, deadline: Instant, max: usize) -> Result<(), TooManyAcks> {
-        let awaited = self.0.get_or_insert_default();
-        if awaited.deadlines.len() >= max && !awaited.deadlines.contains_key(&id) {
-            return Err(TooManyAcks);
-        }
-        if let Some(earlier) = awaited.deadlines.insert(id, deadline) {
-            awaited.by_deadline.remove(&(earlier, id));
-        }
-        awaited.by_deadline.insert((deadline, id));
-        Ok(())
-    }
-
-    fn remove(&mut self, id: u64) {
-        let Some(awaited) = &mut self.0 else { return };
-        if let Some(deadline) = awaited.deadlines.remove(&id) {
-            awaited.by_deadline.remove(&(deadline, id));
-        }
-        if awaited.deadlines.is_empty() {
-            self.0 = None;
-        }
-    }
-
-    /// Whether `id` is awaited at `now`; then it is so no more.
-    fn answer(&mut self, id: u64, now: Instant) -> bool {
-        let deadline = self.0.as_ref().and_then(|awaited| awaited.deadlines.get(&id));
-        let awaited = deadline.is_some_and(|deadline| *deadline > now);
-        if awaited {
-            self.remove(id);
-        }
-        awaited
-    }
-
-    fn earliest(&self) -> Option<Instant> {
-        self.0.as_ref()?.by_deadline.first().map(|(deadline, _)| *deadline)
-    }
-
-    /// Forgets the ack that is due first.
-    fn expire(&mut self) -> Option<u64> {
-        let (_, id) = *self.0.as_ref()?.by_deadline.first()?;
-        self.remove(id);
-        Some(id)
-    }
-}
-
-/// Packets to be transmitted: a queue that takes no memory for a single one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-struct Outgoing {
-    first: Option<Packet>,
-    rest: VecDeque<Packet>,
-}
-
-impl Outgoing {
-    fn push(&mut self, packet: Packet) {
-        match self.first {
-            None => self.first = Some(packet),
-            Some(_) => self.rest.push_back(packet),
-        }
-    }
-
-    fn pop(&mut self) -> Option<Packet> {
-        self.first.as_ref()?;
-        let next = self.rest.pop_front();
-        if next.is_none() {
-            self.rest = VecDeque::new();
-        }
-        mem::replace(&mut self.first, next)
-    }
-
-    fn is_empty(&self) -> bool {
-        self.first.is_none()
-    }
-}
-
-/// Whether two namespaces are the same; `/` is the only one of one byte, and the most frequent.
-fn is_same(a: &str, b: &str) -> bool {
-    a.len() == b.len() && (a.len() == 1 || a == b)
-}
-
-/// Slots are at most [`Config::max_namespaces`], which does not exceed what memory holds.
-fn number(index: usize) -> u32 {
-    u32::try_from(index).unwrap_or(u32::MAX)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::socket::encode_event;
+use crate::socket::placeholder::Placeholders;
 
 mod model;
 mod rows;
@@ -226,7 +227,7 @@ fn binary_headers_are_accepted_on_joined_namespaces_only() {
 fn a_packet_with_attachments_leaves_nothing_to_the_next() {
     let packet = |letter: &str, size| [format!(r#"51-["{}"]"#, letter.repeat(size)), "binary x".into()];
     let mut world = World::joined(Config::default());
-    for packet in [packet("a", 1), packet("b", 1), packet("c", Partial::KEEP)] {
+    for packet in [packet("a", 1), packet("b", 1), packet("c", Partial::<Subject>::KEEP)] {
         world.run(&packet.each_ref().map(|text| &**text));
     }
     assert_eq!(world.log[..2], [r#"event / ["a"]"#, r#"event / ["b"]"#]);
