@@ -44,6 +44,9 @@ pub trait Connection: Send + Unpin + 'static {
         let _ = turn;
     }
 
+    /// Called now and then, at heartbeats: what is kept for a busy time may be given back.
+    fn rest(&mut self) {}
+
     /// Whether it has something to finish although the session is over.
     fn is_busy(&self) -> bool {
         false

@@ -307,6 +307,10 @@ impl Connection for Sockets {
         }
     }
 
+    fn rest(&mut self) {
+        self.machine.rest();
+    }
+
     fn is_busy(&self) -> bool {
         self.dispatch.work.is_some()
     }

@@ -31,9 +31,9 @@ thread_local! {
 struct Outbox {
     /// The address of the session's mailbox; 0 while no session's task runs.
     owner: usize,
-    /// Small packets of this session alone, back to back.
+    /// Small packets of this session alone, and tiny ones of broadcasts, back to back.
     frames: Vec<u8>,
-    /// Where runs end in `frames`, and what follows there: other packets, such as those of broadcasts, which cost each
+    /// Where runs end in `frames`, and what follows there: other packets, such as larger ones of broadcasts, which cost each
     /// recipient a reference.
     breaks: Vec<(usize, Option<Packet>)>,
 }

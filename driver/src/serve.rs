@@ -6,7 +6,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use futures_util::future::{Either, select};
-use futures_util::stream::{FuturesUnordered, StreamExt};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 
@@ -110,10 +109,8 @@ async fn connection<A: Application, R: Runtime>(
     let connection = http1::Builder::new().header_read_timeout(None).serve_connection(stream, service).with_upgrades();
     let mut connection = pin!(connection);
     let (ended, silent) = (pin!(engine.sessions_ended()), pin!(silence(runtime.sleep(HEAD_TIMEOUT), &activity)));
-    // With a waker of their own they are not polled at every wake-up of the connection.
-    let mut over = FuturesUnordered::from_iter([select(ended, silent)]);
-    match select(connection.as_mut(), over.next()).await {
-        Either::Right((Some(Either::Left(_)), _)) => {}
+    match select(connection.as_mut(), select(ended, silent)).await {
+        Either::Right((Either::Left(_), _)) => {}
         _ => return,
     }
     connection.as_mut().graceful_shutdown();

@@ -359,7 +359,7 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
             return true;
         };
         if self.armed <= now {
-            self.mailbox.rest();
+            self.rest();
         }
         if deadline < self.armed || self.armed <= now {
             self.armed = deadline;
@@ -374,12 +374,18 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
         if self.timer.as_mut().poll(cx).is_ready() {
             // It went off early or for an older deadline: the clock decides, not the timer.
             self.armed = now;
-            self.mailbox.rest();
+            self.rest();
             return false;
         }
         self.waker = Some(cx.waker().clone());
         self.listens = false;
         true
+    }
+
+    /// Gives the memory of a busy time back.
+    fn rest(&mut self) {
+        self.mailbox.rest();
+        self.connection.rest();
     }
 
     /// Has mail wake the task. False if there is some already.

@@ -7,10 +7,10 @@ use crate::websocket::Binary;
 /// A packet whose attachments have not all arrived, for `S`; or the place for the next one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Partial<S> {
-    /// `None` if nobody is interested: then the attachments are not kept.
+    /// `None` if nobody is interested: then the attachments are not kept. And in a place without a packet.
     pub(super) subject: Option<S>,
     json: String,
-    /// 0 once it was delivered.
+    /// 0 once it is complete.
     missing: usize,
     pub(super) placeholders: Placeholders,
     /// Of the text and the attachments so far.
@@ -35,10 +35,10 @@ impl<S> Default for Partial<S> {
 }
 
 impl<S> Partial<S> {
-    /// Bytes of text for which room is kept.
+    /// Capacity for text that is kept.
     pub(super) const KEEP: usize = 256;
-    /// And attachments.
-    const KEEP_ATTACHMENTS: usize = 4;
+    /// And for attachments.
+    const KEEP_ATTACHMENTS: usize = 8;
 
     /// Begins with a packet. `text` is its whole text, `json` its payload.
     #[inline]
@@ -83,7 +83,7 @@ impl<S> Partial<S> {
 
     /// Makes it ready for the next packet. False if it takes more memory than is kept for that.
     pub(super) fn recycle(&mut self) -> bool {
-        self.subject = None;
+        (self.subject, self.bytes, self.deadline) = (None, 0, Instant::EPOCH);
         self.json.clear();
         self.placeholders.clear();
         self.json.capacity() <= Self::KEEP && self.placeholders.capacity() <= Self::KEEP_ATTACHMENTS

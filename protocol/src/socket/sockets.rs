@@ -332,6 +332,11 @@ impl Sockets {
         self.slots.iter().all(|slot| slot.state == State::Free) && !self.has_news()
     }
 
+    /// Gives memory back that is kept for the next packet. For a quiet time, such as that of a heartbeat.
+    pub fn rest(&mut self) {
+        self.partial.take_if(|partial| !partial.is_waiting());
+    }
+
     /// Whether there is something to be said although no message and no deadline came.
     pub fn has_news(&self) -> bool {
         !self.outgoing.is_empty() || self.closing.is_some() || self.has_disconnected()
@@ -532,8 +537,11 @@ impl Sockets {
             return None;
         };
         let subject = subject.filter(|_| complete)?;
-        let subject = self.confirm(subject)?;
-        Some(Arrival { subject, namespace: "", body: Body::Binary })
+        let confirmed = self.confirm(subject);
+        if confirmed.is_none() {
+            self.partial = None;
+        }
+        Some(Arrival { subject: confirmed?, namespace: "", body: Body::Binary })
     }
 
     /// The packet whose attachments are awaited.

@@ -711,8 +711,11 @@ impl Manager {
             self.keep_early(event);
             return None;
         }
-        let subject = self.confirm(subject)?;
-        Some(Arrival { subject, body: Body::Stored })
+        let confirmed = self.confirm(subject);
+        if confirmed.is_none() {
+            self.partial = None;
+        }
+        Some(Arrival { subject: confirmed?, body: Body::Stored })
     }
 
     /// The packet whose attachments are awaited.

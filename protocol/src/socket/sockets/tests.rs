@@ -240,6 +240,28 @@ fn a_packet_with_attachments_leaves_nothing_to_the_next() {
 }
 
 #[test]
+fn attachments_of_an_ack_that_nobody_awaits_are_not_kept() {
+    let mut world = World::joined(Config::default());
+    world.run(&[r#"61-7[{"_placeholder":true,"num":0}]"#, "binary x"]);
+    assert_eq!(world.sockets.partial, None);
+    assert_eq!(world.log, [""; 0]);
+}
+
+#[test]
+fn a_quiet_time_gives_the_place_of_a_packet_back_but_not_the_packet() {
+    let mut world = World::joined(Config::default());
+    let fresh = world.sockets.clone();
+    world.run(&[r#"51-["a"]"#, "binary x"]);
+    assert!(world.sockets.partial.is_some());
+    world.sockets.rest();
+    assert_eq!(world.sockets, fresh);
+    world.run(&[r#"51-["b"]"#]);
+    world.sockets.rest();
+    world.run(&["binary y"]);
+    assert_eq!(world.log, [r#"event / ["a"]"#, r#"event / ["b"]"#]);
+}
+
+#[test]
 fn a_partial_packet_is_freed_on_close() {
     let mut world = World::joined(Config::default());
     world.run(&[r#"52-["a"]"#, "binary x"]);
