@@ -1,4 +1,4 @@
-//! Engine.IO 4 and Socket.IO 5 as pure state machines: every decision of a server, and nothing else.
+//! Engine.IO 4 and Socket.IO 5 as pure state machines: every decision of a server and of a client, and nothing else.
 //!
 //! This crate performs no I/O, reads no clock, draws no randomness of its own, spawns and locks nothing, and runs on any
 //! executor or none. It is `no_std` with `alloc`. Who wants a server rather than the parts of one takes the crate
@@ -15,8 +15,8 @@
 //!
 //! The way out is the same picture read backwards. Each layer is usable alone: with a WebSocket stack of your own start at
 //! [`engine`], with an Engine.IO connection start at [`socket`]. [`server`] is one session with the sockets on it; the
-//! example `blocking` is a whole server over it, in 120 lines with nothing but threads. [`socket::manager`] is the client's
-//! side of `socket`, with everything that makes a lost connection good again.
+//! example `blocking` is a whole server over it, in 120 lines with nothing but threads. [`client`] is the other end: sockets
+//! that a [`socket::manager`] brings back whenever their connection, an [`engine::client`], is lost.
 //!
 //! # Driving a session
 //!
@@ -74,11 +74,20 @@
 //! | acks that a socket awaits, [`max_acks`](socket::Config::max_acks) | 10 000, each with a deadline | the caller gets an error |
 //! | nesting of JSON | 128 | an error of the event |
 //!
-//! Of a client, the limits of packets, attachments and acks are the same, in a [`Config`](socket::manager::Config) of its
-//! own, and so are these:
+//! And of a client, beside the same limits of packets, attachments and acks in a [`Config`](socket::manager::Config) of its own:
 //!
 //! | limit | default | on breach |
 //! |---|---|---|
+//! | time to open the session, [`connect_timeout`](engine::client::Config::connect_timeout) | 20 s | `timeout` |
+//! | the server's first answer, [`max_handshake`](engine::client::Config::max_handshake) | 64 KiB | the attempt has failed |
+//! | a session id in it | 256 bytes | the attempt has failed |
+//! | an answer to a poll, [`max_payload`](engine::client::Config::max_payload) | 100 MiB | closed, `transport error` |
+//! | one WebSocket message, `max_payload` too | 100 MiB | 1009, closed |
+//! | silence of the server | its ping interval and timeout | closed, `ping timeout` |
+//! | [`upgrade_timeout`](engine::client::Config::upgrade_timeout) | 10 s | the probing stream is closed, the session lives |
+//! | [`close_timeout`](engine::client::Config::close_timeout), to deliver what is queued and the goodbye | 30 s | dropped |
+//! | time to close a stream after the goodbye | 5 s | dropped |
+//! | pongs that wait, of each layer | 1 | the latest counts |
 //! | time to open the connection, [`timeout`](socket::manager::Config::timeout) | 20 s | opened again after a delay |
 //! | time to the answer to a CONNECT, [`connect_timeout`](socket::manager::Config::connect_timeout) | 20 s | an error of the socket; opened again if no other socket is connected |
 //! | events of a socket that wait, [`max_buffered`](socket::manager::Config::max_buffered), [`max_buffered_packets`](socket::manager::Config::max_buffered_packets) | 8 MiB, 10 000 | the caller gets an error |
@@ -88,13 +97,14 @@
 //! # Decisions
 //!
 //! Where the specification, the official suites and the official server disagree, [`decisions`] has a table of what is
-//! done here, and why.
+//! done here, and why. [`engine::client`] has one of its own.
 #![no_std]
 #![deny(clippy::indexing_slicing)]
 #![cfg_attr(not(test), deny(clippy::string_slice))]
 
 extern crate alloc;
 
+pub mod client;
 #[cfg(doc)]
 #[doc = include_str!("decisions.md")]
 pub mod decisions {}

@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use super::{Config, Headers, RequestHead, Response, Transport};
 use crate::SessionId;
-use crate::websocket::{Accept, HandshakeError};
+use crate::websocket::{Accept, HandshakeError, has_token};
 
 /// What becomes of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -204,10 +204,6 @@ fn is_octet_stream(headers: &dyn Headers) -> bool {
     media_type.is_some_and(|media_type| media_type.trim_ascii().eq_ignore_ascii_case(b"application/octet-stream"))
 }
 
-fn has_token(list: Option<&[u8]>, token: &[u8]) -> bool {
-    list.unwrap_or_default().split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
-}
-
 /// The query parameters that matter here, empty if they are missing.
 #[derive(Default)]
 struct Query<'a> {
@@ -252,7 +248,7 @@ fn split(text: &str, at: Option<usize>) -> (&str, Option<&str>) {
 }
 
 /// Allocates only if there is something to decode. What is no escape stays as it is.
-fn percent_decode(text: &str) -> Cow<'_, str> {
+pub(super) fn percent_decode(text: &str) -> Cow<'_, str> {
     if !text.contains('%') {
         return Cow::Borrowed(text);
     }

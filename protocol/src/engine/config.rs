@@ -35,8 +35,8 @@ pub struct Config {
     pub body_timeout: Duration,
     /// Largest request body, and largest WebSocket message, in bytes; 1 000 000.
     pub max_payload: usize,
-    /// Bytes that may wait to be sent to one client; 8 MiB. Each packet, or run of small ones, counts 64 bytes more than it has. One packet may
-    /// exceed the limit when nothing else waits.
+    /// Bytes that may wait to be sent to one client; 8 MiB. Each packet, or run of small ones, counts 64 bytes more than it
+    /// has. One packet may exceed the limit when nothing else waits.
     pub max_queued: usize,
     /// The transports that may be used; all.
     pub transports: Transports,

@@ -1,4 +1,4 @@
-//! Engine.IO 4, the server's side: sessions over HTTP long-polling and WebSocket.
+//! Engine.IO 4: sessions over HTTP long-polling and WebSocket. This page is the server's side; [`client`] is the other.
 //!
 //! [`admit`] decides about a request from its head alone. A [`Session`] is what an admitted client talks to, over
 //! whatever carries its bytes: HTTP requests are values ([`Exchange`] in, [`Response`] out), a WebSocket is bytes.
@@ -60,18 +60,24 @@
 //! ```
 
 mod admission;
+pub mod client;
 mod config;
+mod end;
 mod http;
 mod packet;
 mod payload;
+mod queue;
 mod session;
 
 pub use admission::{Admission, Reject, RequestKind, admit};
 pub use config::{Config, Cookie, CookieError, Cors, OriginPolicy, SameSite, Transports};
+pub use end::{CloseReason, SendError};
 pub use http::{Header, Headers, RequestHead, Response};
 pub use packet::{DecodeError, Message, Packet, PacketType};
 pub use payload::{PayloadReader, Segment};
-pub use session::{CloseReason, Exchange, ExchangeId, ExchangeKind, Io, Next, Refused, SendError, Session};
+pub use session::{Exchange, ExchangeId, ExchangeKind, Io, Next, Refused, Session};
+
+use end::LINGER;
 
 /// How a session's bytes travel.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]

@@ -60,29 +60,37 @@ const SEPARATOR: char = '\u{1e}';
 ///
 /// Control frames are no packets and are left out.
 pub(super) fn write_packets(frame: &Frame, payload: &mut String) {
-    for (opcode, packet) in packets(frame) {
-        if !payload.is_empty() {
-            payload.push(SEPARATOR);
-        }
-        if opcode == Opcode::Binary {
-            payload.push(char::from(BINARY));
-            BASE64_STANDARD.encode_string(packet, payload);
-        } else if let Ok(text) = simdutf8::basic::from_utf8(packet) {
-            payload.push_str(text);
-        } else {
-            // Only a text frame that the caller built of something else gets here.
-            payload.push_str(&String::from_utf8_lossy(packet));
-        }
+    packets(frame).for_each(|(opcode, packet)| write_packet(opcode, packet, payload));
+}
+
+/// Appends one packet, with the separator if something stands before it.
+pub(super) fn write_packet(opcode: Opcode, packet: &[u8], payload: &mut String) {
+    if !payload.is_empty() {
+        payload.push(SEPARATOR);
+    }
+    if opcode == Opcode::Binary {
+        payload.push(char::from(BINARY));
+        BASE64_STANDARD.encode_string(packet, payload);
+    } else if let Ok(text) = simdutf8::basic::from_utf8(packet) {
+        payload.push_str(text);
+    } else {
+        // Only a text frame that the caller built of something else gets here.
+        payload.push_str(&String::from_utf8_lossy(packet));
     }
 }
 
 /// How long the payload of `frames` is, separators included, if [`write_packets`] writes them one after another.
 pub(super) fn payload_len<'a>(frames: impl Iterator<Item = &'a Frame>) -> usize {
-    let lengths = frames.flat_map(packets).map(|(opcode, packet)| match opcode {
+    let lengths = frames.flat_map(packets).map(|(opcode, packet)| packet_len(opcode, packet));
+    lengths.sum::<usize>().saturating_sub(1)
+}
+
+/// How long a packet is in a payload, with one separator.
+pub(super) fn packet_len(opcode: Opcode, packet: &[u8]) -> usize {
+    match opcode {
         Opcode::Binary => 2 + 4 * packet.len().div_ceil(3),
         _ => 1 + packet.len(),
-    });
-    lengths.sum::<usize>().saturating_sub(1)
+    }
 }
 
 fn packets(frame: &Frame) -> impl Iterator<Item = (Opcode, &[u8])> {

@@ -104,6 +104,11 @@ impl Decoder {
         Self { role, closed: false, max_message, carry: Carry::default(), gathering: None }
     }
 
+    /// Allows messages of another size from the next frame on.
+    pub(crate) fn set_max_message(&mut self, max_message: usize) {
+        self.max_message = max_message;
+    }
+
     /// The next message, or `None` when all input was taken and more is needed.
     ///
     /// # Errors

@@ -109,13 +109,7 @@ impl Frame {
 
     /// What the frames carry that this one consists of, and their payloads, up to what is no whole frame.
     pub(crate) fn parts(&self) -> impl Iterator<Item = (Opcode, &[u8])> {
-        let mut run = &*self.bytes;
-        core::iter::from_fn(move || {
-            let (header, length) = lengths(run)?;
-            let (frame, rest) = run.split_at_checked(length)?;
-            run = rest;
-            Some((Opcode::of(*frame.first()?), frame.get(header..)?))
-        })
+        Part::split(&self.bytes).map(|part| (part.opcode(), part.payload))
     }
 
     /// A finished frame, or several back to back for [`Frame::parts`] or to be written.
@@ -151,17 +145,8 @@ impl Frame {
 
     /// Appends the frame to `out` masked by `key`, as a client sends it.
     pub fn write_masked(&self, key: [u8; 4], out: &mut Vec<u8>) {
-        out.reserve(self.bytes.len() + key.len());
         let (header, payload) = self.bytes.split_at(self.header());
-        let flag = out.len() + 1;
-        out.extend_from_slice(header);
-        if let Some(byte) = out.get_mut(flag) {
-            *byte |= 0x80;
-        }
-        out.extend_from_slice(&key);
-        let start = out.len();
-        out.extend_from_slice(payload);
-        mask(out.get_mut(start..).unwrap_or_default(), key);
+        Part { header, payload }.write_masked(key, out);
     }
 
     /// The length of the header; RFC 6455 section 5.2. Never more than the frame has.
@@ -178,6 +163,49 @@ impl Frame {
         let mut builder = FrameBuilder::new(0, payload.len());
         builder.payload().extend_from_slice(payload);
         builder.finish(opcode)
+    }
+}
+
+/// One of the unmasked frames that stand back to back.
+#[derive(Copy, Clone)]
+pub(crate) struct Part<'a> {
+    header: &'a [u8],
+    pub(crate) payload: &'a [u8],
+}
+
+impl<'a> Part<'a> {
+    /// The frames of `run`, up to what is no whole frame.
+    pub(crate) fn split(mut run: &'a [u8]) -> impl Iterator<Item = Self> {
+        core::iter::from_fn(move || {
+            let (header, length) = lengths(run)?;
+            let (frame, rest) = run.split_at_checked(length)?;
+            run = rest;
+            let (header, payload) = frame.split_at_checked(header)?;
+            Some(Self { header, payload })
+        })
+    }
+
+    pub(crate) fn opcode(self) -> Opcode {
+        Opcode::of(self.header.first().copied().unwrap_or_default())
+    }
+
+    /// The length of the whole frame.
+    pub(crate) fn len(self) -> usize {
+        self.header.len() + self.payload.len()
+    }
+
+    /// Appends the frame to `out` masked by `key`.
+    pub(crate) fn write_masked(self, key: [u8; 4], out: &mut Vec<u8>) {
+        out.reserve(self.len() + key.len());
+        let flag = out.len() + 1;
+        out.extend_from_slice(self.header);
+        if let Some(byte) = out.get_mut(flag) {
+            *byte |= 0x80;
+        }
+        out.extend_from_slice(&key);
+        let start = out.len();
+        out.extend_from_slice(self.payload);
+        mask(out.get_mut(start..).unwrap_or_default(), key);
     }
 }
 

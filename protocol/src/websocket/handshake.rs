@@ -5,6 +5,8 @@ use base64::alphabet::STANDARD;
 use base64::engine::{GeneralPurpose, general_purpose::PAD};
 use sha1::{Digest, Sha1};
 
+use crate::Random;
+
 /// The answer to an opening handshake: the value of `Sec-WebSocket-Accept`; RFC 6455 section 4.2.2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Accept([u8; 28]);
@@ -54,6 +56,111 @@ impl fmt::Display for HandshakeError {
 
 impl core::error::Error for HandshakeError {}
 
+/// What a client opens a WebSocket with: the value of `Sec-WebSocket-Key`; RFC 6455 section 4.1.
+///
+/// ```
+/// use socketio_protocol::websocket::Key;
+/// use socketio_protocol::{Random, Seed};
+///
+/// let key = Key::generate(&mut Random::new(Seed::new([0; 32])));
+/// let mut request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: localhost\r\n".to_string();
+/// for (name, value) in key.headers() {
+///     request += &format!("{name}: {value}\r\n");
+/// }
+///
+/// // Later, with the status and the headers of the answer:
+/// let headers = [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-accept", "of another key")];
+/// let find = |name: &str| headers.iter().find(|header| header.0 == name).map(|header| header.1.as_bytes());
+/// assert!(key.verify(101, find).is_err());
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Key([u8; 24]);
+
+impl Key {
+    /// Draws a key; every connection has one of its own.
+    pub fn generate(random: &mut Random) -> Self {
+        let mut value = [b'='; 24];
+        // Cannot fail: 16 bytes make 24 characters.
+        let _ = BASE64.encode_slice(random.bytes::<16>(), &mut value);
+        Self(value)
+    }
+
+    /// The header's value.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.0).unwrap_or_default()
+    }
+
+    /// The headers, names in lower case, that make a GET request an opening handshake. `Host` is the caller's to add.
+    pub fn headers(&self) -> [(&'static str, &str); 4] {
+        [
+            ("upgrade", "websocket"),
+            ("connection", "Upgrade"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", self.as_str()),
+        ]
+    }
+
+    /// Checks the answer, by its status and the first value of each header that `header` finds by its lower-case name.
+    ///
+    /// The connection is a WebSocket from the first byte behind the answer's head on, if all is well. Redirects and
+    /// demands for credentials, which section 4.1 leaves to the client, are errors here.
+    ///
+    /// # Errors
+    ///
+    /// The server has refused, or it answers something else: the connection is to be dropped.
+    pub fn verify<'h>(&self, status: u16, header: impl Fn(&str) -> Option<&'h [u8]>) -> Result<(), AnswerError> {
+        if status != 101 {
+            return Err(AnswerError::Status(status));
+        }
+        let upgrades = header("upgrade").is_some_and(|value| value.trim_ascii().eq_ignore_ascii_case(b"websocket"));
+        if !upgrades || !has_token(header("connection"), b"upgrade") {
+            return Err(AnswerError::Upgrade);
+        }
+        let expected = Accept::new(Some(&self.0), Some(b"13"));
+        let accept = header("sec-websocket-accept").unwrap_or_default().trim_ascii();
+        if expected.map(|expected| expected.as_str().as_bytes() == accept) != Ok(true) {
+            return Err(AnswerError::Accept);
+        }
+        let unasked = ["sec-websocket-extensions", "sec-websocket-protocol"];
+        match unasked.iter().any(|name| header(name).is_some_and(|value| !value.trim_ascii().is_empty())) {
+            true => Err(AnswerError::Unasked),
+            false => Ok(()),
+        }
+    }
+}
+
+/// Why the answer to an opening handshake opens no WebSocket; RFC 6455 section 4.1.
+#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum AnswerError {
+    /// The status is this and not 101.
+    Status(u16),
+    /// `Upgrade` is not `websocket`, or `Connection` does not name `upgrade`.
+    Upgrade,
+    /// `Sec-WebSocket-Accept` does not fit the key.
+    Accept,
+    /// The server has chosen an extension or a subprotocol that nobody asked for.
+    Unasked,
+}
+
+impl fmt::Display for AnswerError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "status {status} in place of 101"),
+            Self::Upgrade => f.write_str("the answer does not upgrade to WebSocket"),
+            Self::Accept => f.write_str("wrong Sec-WebSocket-Accept"),
+            Self::Unasked => f.write_str("an extension or subprotocol that was not asked for"),
+        }
+    }
+}
+
+impl core::error::Error for AnswerError {}
+
+/// Whether a header that is a list has an item, in any case.
+pub(crate) fn has_token(list: Option<&[u8]>, token: &[u8]) -> bool {
+    list.unwrap_or_default().split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
+}
+
 /// What the key is hashed with.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
@@ -68,6 +175,7 @@ fn is_key(key: &[u8]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Seed;
 
     const KEY: &[u8] = b"dGhlIHNhbXBsZSBub25jZQ==";
 
@@ -101,5 +209,55 @@ mod tests {
             assert_eq!(Accept::new(key, Some(b"13")), Err(HandshakeError::Key), "{key:?}");
         }
         assert!(Accept::new(Some(b"dGhlIHNhbXBsZSBub25jZR=="), Some(b"13")).is_ok(), "bits in excess");
+    }
+    fn verify(status: u16, headers: &[(&str, &str)]) -> Result<(), AnswerError> {
+        let find = |name: &str| headers.iter().find(|header| header.0 == name).map(|header| header.1.as_bytes());
+        Key(*KEY.first_chunk().unwrap()).verify(status, find)
+    }
+
+    const UPGRADE: (&str, &str) = ("upgrade", "websocket");
+    const CONNECTION: (&str, &str) = ("connection", "Upgrade");
+    const ACCEPT: (&str, &str) = ("sec-websocket-accept", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+
+    #[test]
+    fn a_client_s_key_is_one_that_the_server_takes() {
+        let mut random = Random::new(Seed::new([1; 32]));
+        let (key, other) = (Key::generate(&mut random), Key::generate(&mut random));
+        assert_ne!(key, other);
+        let headers = key.headers();
+        let get = |name| headers.iter().find(|header| header.0 == name).map(|header| header.1.as_bytes());
+        let accept = Accept::new(get("sec-websocket-key"), get("sec-websocket-version")).unwrap();
+        let find = |name: &str| match name {
+            "upgrade" => Some("websocket".as_bytes()),
+            "connection" => Some("upgrade".as_bytes()),
+            "sec-websocket-accept" => Some(accept.as_str().as_bytes()),
+            _ => None,
+        };
+        assert_eq!(key.verify(101, find), Ok(()));
+        assert_eq!(other.verify(101, find), Err(AnswerError::Accept));
+    }
+
+    #[test]
+    fn the_answer_opens_a_websocket_only_if_all_of_it_fits() {
+        assert_eq!(verify(101, &[UPGRADE, CONNECTION, ACCEPT]), Ok(()));
+        let lenient = [("upgrade", " WebSocket"), ("connection", "keep-alive, UPGRADE"), ACCEPT];
+        assert_eq!(verify(101, &lenient), Ok(()));
+        assert_eq!(verify(101, &[UPGRADE, CONNECTION, ACCEPT, ("sec-websocket-protocol", "")]), Ok(()));
+        for status in [0, 100, 200, 302, 400, 426, 502] {
+            assert_eq!(verify(status, &[UPGRADE, CONNECTION, ACCEPT]), Err(AnswerError::Status(status)));
+        }
+        let (upgrade, accept) = (Err(AnswerError::Upgrade), Err(AnswerError::Accept));
+        assert_eq!(verify(101, &[CONNECTION, ACCEPT]), upgrade);
+        assert_eq!(verify(101, &[("upgrade", "h2c, websocket"), CONNECTION, ACCEPT]), upgrade);
+        assert_eq!(verify(101, &[UPGRADE, ACCEPT]), upgrade);
+        assert_eq!(verify(101, &[UPGRADE, ("connection", "close"), ACCEPT]), upgrade);
+        assert_eq!(verify(101, &[UPGRADE, CONNECTION]), accept);
+        assert_eq!(
+            verify(101, &[UPGRADE, CONNECTION, ("sec-websocket-accept", "S3pPLMBiTxaQ9kYGzzhZRbK+xOo=")]),
+            accept
+        );
+        for name in ["sec-websocket-extensions", "sec-websocket-protocol"] {
+            assert_eq!(verify(101, &[UPGRADE, CONNECTION, ACCEPT, (name, "x")]), Err(AnswerError::Unasked));
+        }
     }
 }

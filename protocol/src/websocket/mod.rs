@@ -23,7 +23,7 @@
 //!
 //! All but UTF-8 and close codes is decided by the header, before memory is taken for the payload; and no more memory is
 //! taken than a small multiple of what arrived. No extension is supported. [`Accept`] is the server's side of the opening
-//! handshake; the rest of it is HTTP.
+//! handshake, [`Key`] the client's; the rest of it is HTTP.
 //!
 //! ```
 //! use socketio_protocol::Input;
@@ -52,8 +52,10 @@ mod handshake;
 
 pub(crate) use decoder::Located;
 pub use decoder::{Binary, Decoder, Incoming};
+pub(crate) use frame::Part;
 pub use frame::{Frame, FrameBuilder, Opcode};
-pub use handshake::{Accept, HandshakeError};
+pub(crate) use handshake::has_token;
+pub use handshake::{Accept, AnswerError, HandshakeError, Key};
 
 /// Which end of the connection this is. A server requires masked frames, a client unmasked ones.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

@@ -4,20 +4,18 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
-use core::time::Duration;
 
 use bytes::Bytes;
 
 use self::polling::Exchanges;
-use self::queue::Queue;
 use self::stream::{Probe, Stream};
-use super::{Config, Message, Packet, Response, Transport};
+use super::queue::Queue;
+use super::{CloseReason, Config, LINGER, Message, Packet, Response, SendError, Transport};
 use crate::websocket::{Binary, CloseCode, Decoder, Frame, Located, Role};
 use crate::{Input, Instant, SessionId};
 
 mod io;
 mod polling;
-mod queue;
 mod stream;
 #[cfg(test)]
 mod tests;
@@ -55,71 +53,12 @@ pub enum ExchangeKind {
     },
 }
 
-/// Why a session ended, in the words of the official server.
-#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum CloseReason {
-    /// `transport close`: the client closed it.
-    TransportClose,
-    /// `transport error`: the connection broke, or the peer broke the transport's rules.
-    TransportError,
-    /// `ping timeout`: no pong came in time.
-    PingTimeout,
-    /// `parse error`: a packet could not be read.
-    ParseError,
-    /// `forced close`: this side closed it.
-    ForcedClose,
-    /// `server shutting down`.
-    ServerShuttingDown,
-}
-
-impl CloseReason {
-    /// The official wording.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::TransportClose => "transport close",
-            Self::TransportError => "transport error",
-            Self::PingTimeout => "ping timeout",
-            Self::ParseError => "parse error",
-            Self::ForcedClose => "forced close",
-            Self::ServerShuttingDown => "server shutting down",
-        }
-    }
-}
-
-impl fmt::Display for CloseReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
 /// A second WebSocket stream for a session that has or probes one already: write `goodbye` to it and drop it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
     /// A close frame.
     pub goodbye: Bytes,
 }
-
-/// Why a packet was not queued.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum SendError {
-    /// The session is over, or is closing.
-    Closed,
-    /// [`Config::max_queued`] bytes wait already: the session was closed, reason [`CloseReason::TransportError`].
-    Overflow,
-}
-
-impl fmt::Display for SendError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Closed => "the session is closed",
-            Self::Overflow => "too many bytes wait to be sent",
-        })
-    }
-}
-
-impl core::error::Error for SendError {}
 
 /// What a [`Session`] wants next: `'a` is the loan of the session, `'m` the shorter one of the session and the input.
 ///
@@ -189,9 +128,6 @@ struct Heartbeat {
     due: Instant,
     awaits_pong: bool,
 }
-
-/// The longest that a stream is kept for the peer to read the goodbye and to close its side.
-const LINGER: Duration = Duration::from_secs(5);
 
 /// What [`Session::next`] found to do, without borrowing from the session yet.
 enum Step<'b> {

@@ -1,6 +1,6 @@
-use super::queue::Queue;
 use super::{CloseReason, Input, Instant, LINGER, Message, Next, Session, State, Step, Transport, stop};
 use crate::engine::packet::{self, BINARY};
+use crate::engine::queue::Queue;
 use crate::engine::{PacketType, Segment};
 use crate::websocket::{CloseCode, Decoder, Frame, Incoming, Located, Opcode};
 

@@ -1,6 +1,7 @@
 use alloc::string::{String, ToString};
 use alloc::vec;
 use core::mem;
+use core::time::Duration;
 
 use super::*;
 use crate::websocket::Incoming;

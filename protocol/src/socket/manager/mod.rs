@@ -130,3 +130,4 @@ pub use event::{
     AckError, AckRequest, AuthRequest, ConnectFailure, EmitError, Event, ExpectedAck, InvalidNamespace, Next, OpenError,
 };
 pub use machine::Manager;
+pub(crate) use machine::Step;
