@@ -249,11 +249,8 @@ impl Connection for Sockets {
     type Mail = SocketMail;
 
     fn handle_message(&mut self, turn: &mut Turn<'_, '_>, message: Message<'_>) {
-        match self.machine.next(turn.now(), &mut Some(message)) {
-            Next::Event(event) => self.dispatch.handle(event, &mut turn.wishes.slots),
-            Next::Transmit(packet) => turn.send(packet),
-            Next::Close(reason) => turn.close(reason),
-            Next::Wait(_) => {}
+        if let Some(event) = self.machine.receive(turn.now(), message) {
+            self.dispatch.handle(event, &mut turn.wishes.slots);
         }
         // Its deadlines are asked for in `poll`, which follows.
         if self.machine.has_news() || !self.dispatch.verdicts.is_empty() || self.dispatch.has_grown {

@@ -221,6 +221,14 @@ impl Sockets {
         }
     }
 
+    /// [`Sockets::next`] for who wants nothing but the message's event yet: the rest follows by [`Sockets::advance`], of
+    /// which [`Sockets::has_news`] says whether it cannot wait.
+    #[inline]
+    pub fn receive<'a, 'm: 'a>(&'a mut self, now: Instant, message: Message<'m>) -> Option<Event<'a>> {
+        self.tick(now);
+        self.handle(message).map(|arrival| self.event(arrival))
+    }
+
     /// [`Sockets::next`] without a message, whose answer does not borrow the machine.
     pub fn advance(&mut self, now: Instant) -> Next<'static> {
         self.tick(now);
