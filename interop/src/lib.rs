@@ -1,5 +1,5 @@
 //! Runs the tests in `js/`, which drive the example servers with the official JavaScript client, with raw WebSockets and
-//! HTTP, and with a browser.
+//! HTTP, and with a browser, and the example clients with the official server.
 //!
 //! Needed: Node.js 20 or newer with npm. The packages are installed from `package-lock.json` by the first test. The
 //! servers are built by the first test too, unless `SERVER_BIN_DIR` names a directory that holds them. `WORKERS` names

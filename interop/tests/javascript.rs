@@ -22,6 +22,7 @@ files! {
     acks: run,
     blocking: run,
     browser: run,
+    client_blocking: run,
     crowd: run,
     engine_protocol: run,
     namespaces: run,

@@ -62,10 +62,13 @@ fn main() -> io::Result<()> {
                 // What comes of a request all the same is ignored by the machine.
                 Next::CancelRequest(_) | Next::Upgraded | Next::Continue => {}
                 Next::Io(mut io) => {
-                    let bytes: Vec<u8> = io.pending().flatten().copied().collect();
-                    // Of a stream that is broken the reader tells.
-                    let _ = stream.as_mut().map(|stream| stream.write_all(&bytes));
-                    io.written(bytes.len());
+                    // Behind what was written there may be more.
+                    while io.pending().next().is_some() {
+                        let bytes: Vec<u8> = io.pending().flatten().copied().collect();
+                        // Of a stream that is broken the reader tells.
+                        let _ = stream.as_mut().map(|stream| stream.write_all(&bytes));
+                        io.written(bytes.len());
+                    }
                     break io.deadline();
                 }
             }

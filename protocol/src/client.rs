@@ -14,6 +14,8 @@
 //!    method because the application wants something; then go to step 2.
 //! 4. After [`Client::close`], [`Client::is_idle`] says when everything is told and delivered.
 //!
+//! The example `blocking_client` is this loop on threads, with everything around it.
+//!
 //! ```
 //! use std::sync::Arc;
 //!
@@ -107,7 +109,8 @@ impl Io<'_> {
         [self.deadline, session].into_iter().flatten().min()
     }
 
-    /// The bytes to be written to the WebSocket stream, in order. Empty when there is nothing to write.
+    /// The bytes to be written to the WebSocket stream, in order. Empty when there is nothing to write; behind what was
+    /// [written](Io::written) there may be more.
     pub fn pending(&self) -> impl Iterator<Item = &[u8]> {
         self.session.iter().flat_map(engine::client::Io::pending)
     }
