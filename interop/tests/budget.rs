@@ -35,11 +35,11 @@ fn an_echo_costs_less_than_twice_the_cpu_of_a_bare_server() {
         say("server and generator share their processors: the figures are less steady");
     }
     let (mut floors, mut costs) = (Vec::new(), Vec::new());
-    for _ in 0..3 {
+    for _ in 0..5 {
         floors.push(cpu_per_echo(&start(&limit)));
         costs.push(cpu_per_echo(&start(&bench)));
     }
-    let (floor, cost) = (median(floors), median(costs));
+    let (floor, cost) = (least(floors), least(costs));
     let ratio = cost / floor;
     say(&format!("CPU per echo, 16 connections x 16 in flight: {cost:.0} ns, bare server {floor:.0} ns: x {ratio:.2}"));
     assert!(ratio <= MAX_CPU, "an echo costs {ratio:.2} times the bare server's CPU time");
@@ -97,9 +97,9 @@ fn say(line: &str) {
     let _ = writeln!(io::stderr(), "budget: {line}");
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+/// The least of several rounds: what else the machine does only adds.
+fn least(values: Vec<f64>) -> f64 {
+    values.into_iter().fold(f64::INFINITY, f64::min)
 }
 
 /// Nanoseconds of the server's CPU time per echoed event.
