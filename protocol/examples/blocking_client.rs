@@ -54,7 +54,10 @@ fn main() -> io::Result<()> {
             match client.next(now(), &mut input) {
                 Next::Event(event) => answer = show(event),
                 Next::OpenStream(target) => open = Some(target),
-                Next::CloseStream => stream.take().map_or(Ok(()), |stream| stream.shutdown(Shutdown::Both))?,
+                Next::CloseStream => {
+                    // The peer may have reset it already.
+                    let _ = stream.take().map(|stream| stream.shutdown(Shutdown::Both));
+                }
                 Next::Request(request) => {
                     let (tell, address) = (tell.clone(), address.clone());
                     thread::spawn(move || tell.send(News::Answer(request.id, ask(&address, &request))));
@@ -125,9 +128,13 @@ fn ask(address: &str, request: &Request) -> io::Result<(u16, Vec<u8>)> {
     stream.write_all(
         &[head.as_bytes(), format!("content-length: {length}\r\n\r\n").as_bytes(), &request.body].concat(),
     )?;
-    let status = read_head(&stream, |status, _| status)?;
-    let mut body = Vec::new();
-    stream.take(request.max_answer as u64).read_to_end(&mut body)?;
+    let (status, length) = read_head(&stream, |status, headers| {
+        let length = headers.iter().find(|header| header.name.eq_ignore_ascii_case("content-length"));
+        (status, length.and_then(|header| str::from_utf8(header.value).ok()?.parse::<usize>().ok()))
+    })?;
+    let length = length.filter(|length| *length <= request.max_answer);
+    let mut body = vec![0; length.ok_or_else(|| io::Error::other("an answer of unknown or excessive length"))?];
+    stream.read_exact(&mut body)?;
     Ok((status, body))
 }
 

@@ -238,3 +238,23 @@ fn bytes_of_a_connection_that_is_gone_are_dropped() {
     assert_eq!((io.deadline(), io.wants_read(), io.pending().count()), (None, false, 0));
     assert!(input.is_empty());
 }
+
+#[test]
+fn what_was_not_asked_for_makes_no_queue_grow() {
+    let (mut world, _) = World::new(&[Transport::WebSocket]);
+    let late = world.client.socket("/late", SocketOptions::default()).unwrap();
+    world.run();
+    let Some(server) = world.server.take() else { panic!() };
+    world.client.connect(world.now, late);
+    world.client.disconnect(late);
+    let mut queued = Vec::new();
+    for _ in 0..3 {
+        let mut bytes = crate::websocket::Frame::text(r#"40/late,{"sid":"x"}"#).as_bytes().to_vec();
+        let mut input = Input::new(&mut bytes);
+        while !matches!(world.client.next(world.now, &mut input), Next::Io(_)) {}
+        queued.push(world.client.queued());
+    }
+    assert!(queued[0] > 0, "the server is to forget the socket");
+    assert_eq!(queued, [queued[0]; 3]);
+    drop(server);
+}

@@ -623,8 +623,11 @@ impl Manager {
     fn handle_connect(&mut self, socket: Option<SocketKey>, namespace: &str, payload: &str) -> Option<()> {
         let reply = Reply::parse(payload)?;
         let Some(socket) = socket else {
-            // Asked and disconnected meanwhile: or the server would keep a socket that nobody has.
-            if reply.sid.is_some() && self.slots.iter().any(|slot| slot.is(namespace)) {
+            // Asked and disconnected meanwhile: or the server would keep a socket that nobody has. What was not asked for
+            // is not answered: a server that reads nothing would make a queue grow.
+            let asked = self.slots.iter_mut().find(|slot| slot.is(namespace) && slot.unanswered > 0);
+            if let Some(slot) = asked.filter(|_| reply.sid.is_some()) {
+                slot.unanswered -= 1;
                 self.news.push(News::Transmit(encode_disconnect(namespace)));
             }
             return Some(());
@@ -640,6 +643,7 @@ impl Manager {
         if !matches!(slot.phase, Phase::Connecting(_)) {
             return None;
         }
+        slot.unanswered = slot.unanswered.saturating_sub(1);
         slot.join(SocketId::from(&*sid), reply.pid.map(|pid| (*pid).into()));
         let early = mem::take(&mut slot.early);
         self.attempts = 0;
@@ -796,6 +800,7 @@ impl Manager {
         let deadline = self.config.connect_timeout.map(|timeout| self.now + timeout);
         let Some(slot) = self.slot_mut(socket) else { return };
         slot.phase = Phase::Connecting(deadline);
+        slot.unanswered = slot.unanswered.saturating_add(1);
         let auth = auth.with_recovery(slot.pid.as_deref(), slot.offset.as_deref());
         let packet = encode_join(&slot.namespace, auth.as_deref());
         self.news.push(News::Transmit(packet));
@@ -898,7 +903,7 @@ impl Manager {
         }
         self.link = Link::Closed;
         self.attempts = 0;
-        self.partial = None;
+        self.forget_connection();
     }
 
     /// Closes the connection from this side; the next attempt follows.
@@ -914,7 +919,7 @@ impl Manager {
         if self.link != Link::Open {
             return;
         }
-        self.partial = None;
+        self.forget_connection();
         for socket in self.keys() {
             if self.is_active(socket)
                 && let Some(phase) = self.part(socket, Phase::Wanted)
@@ -924,6 +929,12 @@ impl Manager {
         }
         self.news.push(News::Closed(reason));
         self.reconnect();
+    }
+
+    /// Nothing more comes of what was asked for or had begun to arrive.
+    fn forget_connection(&mut self) {
+        self.partial = None;
+        self.slots.iter_mut().for_each(|slot| slot.unanswered = 0);
     }
 
     /// Prepares the next attempt to open the connection, if there is to be one.

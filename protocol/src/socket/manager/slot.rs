@@ -25,6 +25,8 @@ pub(super) struct Slot {
     pub(super) options: SocketOptions,
     /// How often it was begun to connect: what is asked in one turn is not answered in another.
     pub(super) turn: u32,
+    /// CONNECTs of this connection that were not answered by one.
+    pub(super) unanswered: u32,
     pub(super) id: Option<SocketId>,
     pub(super) recovered: bool,
     /// By what the server knows the socket again, if it can.
