@@ -258,3 +258,21 @@ fn what_was_not_asked_for_makes_no_queue_grow() {
     assert_eq!(queued, [queued[0]; 3]);
     drop(server);
 }
+
+#[test]
+fn a_socket_that_waits_in_vain_is_not_left_alone_on_a_connection() {
+    let (mut world, socket) = World::new(&[Transport::WebSocket]);
+    world.run();
+    // From now on the server does not answer.
+    world.server = None;
+    let late = world.client.socket("/late", SocketOptions::default()).unwrap();
+    world.client.connect(world.now, late);
+    world.run();
+    world.now += Duration::from_secs(20);
+    let log = world.run();
+    assert!(log.iter().any(|line| line.contains("ConnectError")), "{log:?}");
+    assert!(world.client.manager().is_open(), "the other socket needs it");
+    world.client.disconnect(socket);
+    world.run();
+    assert!(!world.client.manager().is_open() && world.client.manager().is_active(late));
+}

@@ -549,11 +549,7 @@ impl Manager {
                     slot.phase = Phase::Connecting(None);
                     self.news.push(News::ConnectError(socket, ConnectFailure::Timeout));
                 }
-                let alive = |slot: &Slot| slot.phase == Phase::Connected || slot.phase.is_pending();
-                if !self.slots.iter().any(alive) {
-                    // A second CONNECT would end the connection. Nobody needs this one: the next may be answered.
-                    self.break_off(CloseReason::ForcedClose);
-                }
+                self.break_off_if_useless();
             }
             Due::Held(socket) => {
                 if let Some(slot) = self.slot_mut(socket) {
@@ -843,6 +839,17 @@ impl Manager {
         match why {
             Ok(refusal) => self.news.push(News::ConnectError(socket, refusal)),
             Err(reason) => self.tell_parted(socket, phase, reason),
+        }
+        self.break_off_if_useless();
+    }
+
+    /// Closes a connection on which sockets have waited too long for an answer, if no other needs it: a second CONNECT
+    /// would end it, but on the next connection they may be answered.
+    fn break_off_if_useless(&mut self) {
+        let late = |slot: &Slot| slot.phase == Phase::Connecting(None) && self.config.connect_timeout.is_some();
+        let alive = |slot: &Slot| slot.phase == Phase::Connected || slot.phase.is_pending();
+        if self.slots.iter().any(late) && !self.slots.iter().any(alive) {
+            self.break_off(CloseReason::ForcedClose);
         }
     }
 
