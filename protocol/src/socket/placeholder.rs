@@ -149,7 +149,8 @@ impl Placeholders {
         attachment.uses = attachment.uses.saturating_sub(1);
         match &attachment.bytes {
             Some(bytes) if attachment.uses > 0 => visitor.visit_bytes(bytes),
-            _ => visitor.visit_byte_buf(attachment.bytes.take().unwrap_or_default()),
+            Some(_) => visitor.visit_byte_buf(attachment.bytes.take().unwrap_or_default()),
+            None => Err(Error::custom("an attachment was asked for twice")),
         }
     }
 
