@@ -1,4 +1,7 @@
-//! A Socket.IO server for tokio: clients of Socket.IO 3 and 4 connect to it, by WebSocket and by HTTP long-polling.
+//! Socket.IO for tokio: a server, and a [client](#a-client). Both speak with Socket.IO 3 and 4, by WebSocket and by HTTP
+//! long-polling.
+//!
+//! # A server
 //!
 //! ```no_run
 //! use socketio_tokio::{Server, Socket};
@@ -200,11 +203,44 @@
 //! # }
 //! ```
 //!
+//! # A client
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! # use socketio_tokio::{Ack, Server, Socket};
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! # let server = Server::new();
+//! # let chat = server.of("/chat");
+//! # chat.on("save", async |text: String, ack: Ack| ack.send(text.len()));
+//! # chat.on_connect(async |socket: Socket| socket.emit("message", ("server", "Hello!")));
+//! # let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+//! # let url = &format!("http://{}/chat", listener.local_addr()?);
+//! # tokio::spawn(async move { socketio_tokio::serve_listener(&server, listener).await });
+//! // url: "http://127.0.0.1:3000/chat"
+//! let client = socketio_tokio::client(url)
+//!     .on("message", async |(from, text): (String, String)| println!("{from}: {text}"))
+//!     .connect()
+//!     .await?;
+//! client.emit("message", ("lobby", "Hello!"))?;
+//! let saved: usize = client.emit_with_ack("save", "a draft").timeout(Duration::from_secs(1)).await?;
+//! assert_eq!(saved, 7);
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Client`] connects again by itself when its connection is lost, and keeps meanwhile what is emitted. Everything about
+//! it is in the [guide](client_guide): handlers or a loop, acks both ways, credentials, reconnection, delivery, TLS, and
+//! what each option of the official client is called.
+//!
 //! # Not here
 //!
 //! The rules of the protocol are in the crate `socketio-protocol`, with a table of what was decided where the official
 //! server, its suites and the specification differ. The README of the repository says what is missing.
 
+pub mod client_guide;
 mod runtime;
 mod service;
 
@@ -235,6 +271,27 @@ pub async fn serve(server: &impl Service, address: impl ToSocketAddrs) -> io::Re
 /// The listener broke.
 pub async fn serve_listener(server: &impl Service, listener: TcpListener) -> io::Result<()> {
     socketio_driver::serve(server, Tokio, TcpAcceptor::new(listener)).await
+}
+
+/// A client of the server at `url`: `http`, `https`, `ws` or `wss`, where the path names the namespace. Its
+/// [guide](client_guide) has the rest.
+///
+/// ```no_run
+/// use std::time::Duration;
+///
+/// # #[tokio::main]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let client = socketio_tokio::client("http://127.0.0.1:3000/chat")
+///     .on("message", async |(from, text): (String, String)| println!("{from}: {text}"))
+///     .connect()
+///     .await?;
+/// let saved: u64 = client.emit_with_ack("save", "a draft").timeout(Duration::from_secs(1)).await?;
+/// # let _ = saved;
+/// # Ok(())
+/// # }
+/// ```
+pub fn client(url: &str) -> ClientBuilder<Tokio> {
+    ClientBuilder::new(Tokio, url)
 }
 
 /// The address of a client, as the driver passes it on.

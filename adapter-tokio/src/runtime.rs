@@ -3,6 +3,7 @@ use core::pin::{Pin, pin};
 use core::task::{Context, Poll};
 use core::time::Duration;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use hyper::upgrade::{Parts, Upgraded};
@@ -35,6 +36,15 @@ impl Runtime for Tokio {
 
     fn sleep(&self, duration: Duration) -> TokioSleep {
         TokioSleep { sleep: tokio::time::sleep(duration) }
+    }
+
+    fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static {
+        let host = host.to_owned();
+        async move { Ok(tokio::net::lookup_host((host, port)).await?.collect()) }
+    }
+
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<TokioStream>> + Send + 'static {
+        TokioStream::connect(address)
     }
 
     fn downcast(upgraded: Upgraded) -> Result<(TokioStream, Bytes), Upgraded> {
@@ -81,6 +91,15 @@ impl Sleep for TokioSleep {
 /// A TCP stream of tokio.
 #[derive(Debug)]
 pub struct TokioStream(TcpStream);
+
+impl TokioStream {
+    async fn connect(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address).await?;
+        // A connection that is gone already fails at its first read, too.
+        let _ = stream.set_nodelay(true);
+        Ok(Self(stream))
+    }
+}
 
 impl Stream for TokioStream {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
@@ -135,6 +154,19 @@ mod tests {
         assert!(poll(sleep.as_mut()).is_pending());
         sleep.as_mut().reset(Duration::ZERO);
         sleep.await;
+    }
+
+    #[tokio::test]
+    async fn a_stream_is_connected_without_delay() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let addresses = Tokio.resolve("localhost", port).await.unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        assert!(addresses.contains(&address), "{addresses:?}");
+        let stream = Tokio.connect(address).await.unwrap();
+        assert!(stream.0.nodelay().unwrap());
+        drop(listener);
+        assert_eq!(Tokio.connect(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 
     #[tokio::test]

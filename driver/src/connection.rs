@@ -5,7 +5,7 @@ use core::pin::Pin;
 use core::sync::atomic::Ordering;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::panic::catch_unwind;
 use std::sync::Arc;
 
@@ -14,21 +14,19 @@ use futures_util::stream::{FuturesUnordered, Stream as _};
 use socketio_protocol::Instant;
 use socketio_protocol::engine::{CloseReason, Message, Packet};
 use socketio_protocol::socket::{
-    self, ConnectError, ConnectRequest, DisconnectReason, Event, Next, Payload, RawArgs, SocketKey,
+    self, ConnectError, ConnectRequest, DisconnectReason, Event, Next, Payload, SocketKey,
 };
 
 use crate::application::{Connection, Turn};
 use crate::error::{AckError, HandlerError};
 use crate::extract::EventContext;
-use crate::handler::{Erased, Finished, Outcome, Slots, Started, Waiting};
+use crate::handler::{Finished, Outcome, Slots, Started, Waiting};
 use crate::handshake::Handshake;
+use crate::lane::{Held, Lane, MAX_WAITING};
 use crate::mailbox::Mailbox;
 use crate::namespace::{BoxFuture, Handlers};
 use crate::server::Shared;
 use crate::socket::Socket;
-
-/// Handlers of one socket that may wait at once; events that come then are held.
-const MAX_WAITING: usize = 64;
 
 /// What is done with the answer to an event.
 pub(crate) type Reply = Box<dyn FnOnce(Result<Payload<'_>, AckError>) + Send>;
@@ -96,20 +94,8 @@ struct Local {
     request: Option<ConnectRequest>,
     socket: Socket,
     handlers: Arc<Handlers>,
-    /// `on_connect` has not finished.
-    connecting: bool,
-    /// Handlers that wait.
-    waiting: usize,
+    events: Lane<Socket>,
     replies: BTreeMap<u64, Reply>,
-    held: VecDeque<Held>,
-    held_bytes: usize,
-}
-
-/// An event whose handler may not start yet.
-struct Held {
-    event: Box<str>,
-    args: RawArgs,
-    ack: Option<u64>,
 }
 
 /// Something of the application that waits.
@@ -334,7 +320,7 @@ impl Dispatch {
         let waiting = self.work.as_ref().map_or(0, |work| work.len());
         // One share more than the sockets need: handlers of sockets that left still wait.
         waiting > (self.locals.len() + 1) * MAX_WAITING
-            || self.locals.iter().any(|local| local.held_bytes > self.shared.max_payload)
+            || self.locals.iter().any(|local| local.events.held_bytes() > self.shared.max_payload)
     }
 
     fn handle(&mut self, event: Event<'_>, slots: &mut Slots) {
@@ -374,11 +360,8 @@ impl Dispatch {
             request: Some(request),
             socket: socket.clone(),
             handlers: Arc::clone(&handlers),
-            connecting: true,
-            waiting: 0,
+            events: Lane::new(true),
             replies: BTreeMap::new(),
-            held: VecDeque::new(),
-            held_bytes: 0,
         });
         if handlers.middleware.is_empty() {
             self.verdicts.push(Verdict::Accept(serial));
@@ -399,7 +382,7 @@ impl Dispatch {
         let Some(local) = self.local(serial) else { return };
         let socket = local.socket.clone();
         match local.handlers.connect.clone() {
-            None => local.connecting = false,
+            None => local.events.connecting = false,
             Some(handler) => {
                 let mut future = caught(move || handler(&socket));
                 // It starts before the handler of any event does. Whoever waits is polled again, with a waker.
@@ -418,15 +401,15 @@ impl Dispatch {
         let event = payload.event();
         let own = local.socket.own_handler(&event);
         let handler = own.as_ref().or_else(|| local.handlers.events.get(&event));
-        if !local.held.is_empty() || local.waiting >= MAX_WAITING || (local.connecting && handler.is_none()) {
-            // What is no JSON closes the connection, and is not worth holding.
-            if let Ok(args) = payload.into_raw() {
-                local.hold(Held { event: event.into(), args, ack }, max_payload);
-                self.has_grown = true;
+        if local.events.holds(handler) {
+            local.events.hold(&event, payload, ack);
+            if local.events.held_bytes() > max_payload {
+                tracing::debug!(socket = local.socket.id(), "reading stops until handlers finish");
             }
+            self.has_grown = true;
         } else if let Some(handler) = handler {
-            let mut context = EventContext { socket: &local.socket, event: &event, payload: Some(payload), ack };
-            let started = handler.start(&mut context, slots);
+            let context = EventContext { socket: &local.socket, event: &event, payload: Some(payload), ack };
+            let started = local.events.start(context, handler, slots);
             let serial = local.serial;
             self.started(serial, &event, started);
         }
@@ -442,28 +425,20 @@ impl Dispatch {
         match started {
             Started::Finished(finished) => self.finished(serial, &socket, event, finished),
             Started::Refused(error) => self.tell(&socket, event, &error),
-            Started::Waiting(future) => {
-                local.waiting += 1;
-                self.wait(serial, WorkFuture::Event(socket, event.into(), future));
-            }
+            Started::Waiting(future) => self.wait(serial, WorkFuture::Event(socket, event.into(), future)),
         }
     }
 
     /// Starts what was held, as far as it may.
     fn release(&mut self, serial: u32, slots: &mut Slots) {
-        while let Some(local) = self.local(serial) {
-            if local.waiting >= MAX_WAITING || !local.socket.is_connected() {
-                return;
-            }
-            let handler = local.held.front().map(|held| local.handler(&held.event));
-            let Some(handler) = handler.filter(|handler| handler.is_some() || !local.connecting) else { return };
-            let Some(held) = local.held.pop_front() else { return };
-            local.held_bytes -= held.size();
+        while let Some(local) = self.local(serial).filter(|local| local.socket.is_connected()) {
+            let Local { socket, handlers, events, .. } = local;
+            let find = |event: &str| socket.own_handler(event).or_else(|| handlers.events.get(event).cloned());
+            let Some((Held { event, args, ack }, handler)) = events.release(find) else { return };
             if let Some(handler) = handler {
-                let payload = Some(held.args.payload());
-                let mut context = EventContext { socket: &local.socket, event: &held.event, payload, ack: held.ack };
-                let started = handler.start(&mut context, slots);
-                self.started(serial, &held.event, started);
+                let context = EventContext { socket, event: &event, payload: Some(args.payload()), ack };
+                let started = events.start(context, &handler, slots);
+                self.started(serial, &event, started);
             }
         }
     }
@@ -501,7 +476,7 @@ impl Dispatch {
             }
             Done::Connect(finished) => {
                 let Some(local) = self.local(serial) else { return };
-                local.connecting = false;
+                local.events.connecting = false;
                 let (socket, key) = (local.socket.clone(), local.key);
                 if let Ok(Ok(())) = finished {
                     self.release(serial, slots);
@@ -512,7 +487,7 @@ impl Dispatch {
             }
             Done::Event(socket, event, finished) => {
                 if let Some(local) = self.local(serial) {
-                    local.waiting -= 1;
+                    local.events.waiting -= 1;
                 }
                 let lives = finished.is_ok();
                 self.finished(serial, &socket, &event, finished);
@@ -538,9 +513,7 @@ impl Dispatch {
             Ok(Ok(())) => {}
             Ok(Err(error)) => self.tell(socket, event, &error),
             Err(panic) => {
-                let why = panic.downcast_ref::<&str>().copied();
-                let why = why.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown");
-                self.tell(socket, event, &format!("the handler panicked: {why}").into());
+                self.tell(socket, event, &panicked(&*panic));
                 let key = self.local(serial).and_then(|local| local.key);
                 self.verdicts.extend(key.map(Verdict::Disconnect));
             }
@@ -586,32 +559,8 @@ impl Drop for Dispatch {
     }
 }
 
-impl Local {
-    fn handler(&self, event: &str) -> Option<Erased> {
-        self.socket.own_handler(event).or_else(|| self.handlers.events.get(event).cloned())
-    }
-
-    fn hold(&mut self, held: Held, max_payload: usize) {
-        self.held_bytes += held.size();
-        self.held.push_back(held);
-        if self.held_bytes > max_payload {
-            tracing::debug!(socket = self.socket.id(), "reading stops until handlers finish");
-        }
-    }
-}
-
-impl Held {
-    fn size(&self) -> usize {
-        let args = &self.args;
-        mem::size_of::<Self>()
-            + self.event.len()
-            + args.json().len()
-            + args.attachments().iter().map(|attachment| attachment.len()).sum::<usize>()
-    }
-}
-
 /// Calls an application's function and catches its panics, those of the call included.
-fn caught<F>(call: F) -> BoxFuture<Finished>
+pub(crate) fn caught<F>(call: F) -> BoxFuture<Finished>
 where
     F: FnOnce() -> Result<BoxFuture<Outcome>, HandlerError> + Send + 'static,
 {
@@ -624,4 +573,11 @@ where
         })
         .catch_unwind(),
     )
+}
+
+/// The error that a panic of a handler is told as.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> HandlerError {
+    let why = panic.downcast_ref::<&str>().copied();
+    let why = why.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("unknown");
+    format!("the handler panicked: {why}").into()
 }

@@ -76,7 +76,7 @@ pub struct Stats {
 /// A seed from the operating system.
 pub(crate) fn seed() -> Seed {
     let mut bytes = [0; 32];
-    getrandom::fill(&mut bytes).expect("the operating system gives no randomness: no session id would be safe");
+    getrandom::getrandom(&mut bytes).expect("the operating system gives no randomness: no session id would be safe");
     Seed::new(bytes)
 }
 

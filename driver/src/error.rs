@@ -35,9 +35,9 @@ impl fmt::Display for HandlerError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum EmitError {
-    /// The socket is not connected: not yet, or no longer.
+    /// The socket is not connected: not yet, or no longer. (A client keeps its events; its runtime has ended.)
     NotConnected,
-    /// So many bytes wait for this client already that the connection is closed.
+    /// Too many bytes wait to be sent already. A server closes the connection of such a client.
     QueueFull,
     /// The event cannot be encoded.
     Encode(EncodeError),
@@ -47,7 +47,7 @@ impl fmt::Display for EmitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotConnected => f.write_str("the socket is not connected"),
-            Self::QueueFull => f.write_str("too many bytes wait for the client"),
+            Self::QueueFull => f.write_str("too many bytes wait to be sent"),
             Self::Encode(error) => error.fmt(f),
         }
     }
@@ -65,7 +65,7 @@ impl From<EncodeError> for EmitError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AckError {
-    /// The client did not answer in time.
+    /// The peer did not answer in time.
     Timeout,
     /// The socket was disconnected meanwhile.
     Disconnected,
@@ -81,7 +81,7 @@ impl fmt::Display for AckError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Timeout => f.write_str("operation has timed out"),
-            Self::Disconnected => f.write_str("the socket was disconnected"),
+            Self::Disconnected => f.write_str("socket has been disconnected"),
             Self::TooMany => f.write_str("too many answers are awaited"),
             Self::Emit(error) => error.fmt(f),
             Self::Decode(why) => f.write_str(why),
@@ -90,3 +90,9 @@ impl fmt::Display for AckError {
 }
 
 impl Error for AckError {}
+
+impl From<EmitError> for AckError {
+    fn from(error: EmitError) -> Self {
+        Self::Emit(error)
+    }
+}

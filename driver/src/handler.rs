@@ -8,7 +8,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use crate::error::HandlerError;
-use crate::extract::{EventContext, Extract};
+use crate::extract::{EventContext, Extract, Receiver};
+use crate::socket::Socket;
 
 /// Slots for the futures of handlers, by the handler's address, so that one that finishes at once allocates nothing.
 /// Each is an `Option<Slot<..>>` of the handler's own type.
@@ -51,7 +52,7 @@ impl<E: Into<HandlerError>> IntoOutcome for Result<(), E> {
 
 /// A function that handles an event: `async |socket: Socket, (room, text): (String, String)| { .. }`.
 ///
-/// Each of its up to six parameters is an [`Extract`]: [`Socket`](crate::Socket), [`State`](crate::State),
+/// Each of its up to six parameters is an [`Extract`]: [`Socket`] (a client's: [`Client`](crate::Client)), [`State`](crate::State),
 /// [`Ack`](crate::Ack), [`EventName`](crate::EventName), [`Args`](crate::Args), or the event's arguments as a type of
 /// yours. An async closure that captures is no `Fn`: take [`State`](crate::State), or return an `async move` block.
 #[diagnostic::on_unimplemented(
@@ -59,7 +60,7 @@ impl<E: Into<HandlerError>> IntoOutcome for Result<(), E> {
     note = "a handler is an async function whose parameters implement `Extract` (owned, deserializable types do), which \
             gives `()` or a `Result<(), E>`, whose future is `Send`, and which captures nothing by reference"
 )]
-pub trait Handler<P>: Send + Sync + 'static {
+pub trait Handler<P, S: Receiver = Socket>: Send + Sync + 'static {
     /// What it waits for.
     type Future: Future<Output: IntoOutcome> + Send + 'static;
 
@@ -68,21 +69,22 @@ pub trait Handler<P>: Send + Sync + 'static {
     /// # Errors
     ///
     /// A parameter cannot be extracted: the function was not called.
-    fn call(&self, context: &mut EventContext<'_, '_>) -> Result<Self::Future, HandlerError>;
+    fn call(&self, context: &mut EventContext<'_, '_, S>) -> Result<Self::Future, HandlerError>;
 }
 
 macro_rules! handler {
     ($($name:ident),*) => {
-        impl<F, Fut, $($name),*> Handler<($($name,)*)> for F
+        impl<F, Fut, S, $($name),*> Handler<($($name,)*), S> for F
         where
             F: Fn($($name),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output: IntoOutcome> + Send + 'static,
-            $($name: Extract,)*
+            S: Receiver,
+            $($name: Extract<S>,)*
         {
             type Future = Fut;
 
             #[allow(non_snake_case, unused_variables)]
-            fn call(&self, context: &mut EventContext<'_, '_>) -> Result<Fut, HandlerError> {
+            fn call(&self, context: &mut EventContext<'_, '_, S>) -> Result<Fut, HandlerError> {
                 $(let $name = $name::extract(context)?;)*
                 Ok(self($($name),*))
             }
@@ -99,11 +101,11 @@ handler!(A, B, C, D, E);
 handler!(A, B, C, D, E, G);
 
 /// A [`Handler`] of any type.
-pub(crate) type Erased = Arc<dyn Start>;
+pub(crate) type Erased<S = Socket> = Arc<dyn Start<S>>;
 
-pub(crate) trait Start: Send + Sync {
+pub(crate) trait Start<S: Receiver>: Send + Sync {
     /// Calls the handler and polls it once.
-    fn start(&self, context: &mut EventContext<'_, '_>, slots: &mut Slots) -> Started;
+    fn start(&self, context: &mut EventContext<'_, '_, S>, slots: &mut Slots) -> Started;
 }
 
 pub(crate) enum Started {
@@ -115,19 +117,19 @@ pub(crate) enum Started {
     Waiting(Waiting),
 }
 
-pub(crate) fn erase<P: 'static>(handler: impl Handler<P>) -> Erased {
-    Arc::new(Typed { handler, parameters: PhantomData::<fn(P)> })
+pub(crate) fn erase<P: 'static, S: Receiver>(handler: impl Handler<P, S>) -> Erased<S> {
+    Arc::new(Typed { handler, parameters: PhantomData::<fn(P, S)> })
 }
 
 /// Where a handler's future lives. It is empty between two calls.
 type Slot<Fut> = Pin<Box<Option<Fut>>>;
 
-struct Typed<H, P> {
+struct Typed<H, P, S> {
     handler: H,
-    parameters: PhantomData<fn(P)>,
+    parameters: PhantomData<fn(P, S)>,
 }
 
-impl<H: Handler<P>, P: 'static> Typed<H, P> {
+impl<H: Handler<P, S>, P: 'static, S: Receiver> Typed<H, P, S> {
     /// The slot that is kept for the handler, made anew where there is none.
     fn slot<'s>(&self, slots: &'s mut Slots) -> &'s mut Option<Slot<H::Future>> {
         let key = core::ptr::from_ref(self).addr();
@@ -145,7 +147,7 @@ impl<H: Handler<P>, P: 'static> Typed<H, P> {
     /// Calls the handler and polls it once.
     fn begin(
         &self,
-        context: &mut EventContext<'_, '_>,
+        context: &mut EventContext<'_, '_, S>,
         slot: &mut Slot<H::Future>,
     ) -> Poll<Result<Outcome, HandlerError>> {
         match self.handler.call(context) {
@@ -159,8 +161,8 @@ impl<H: Handler<P>, P: 'static> Typed<H, P> {
     }
 }
 
-impl<H: Handler<P>, P: 'static> Start for Typed<H, P> {
-    fn start(&self, context: &mut EventContext<'_, '_>, slots: &mut Slots) -> Started {
+impl<H: Handler<P, S>, P: 'static, S: Receiver> Start<S> for Typed<H, P, S> {
+    fn start(&self, context: &mut EventContext<'_, '_, S>, slots: &mut Slots) -> Started {
         let kept = self.slot(slots);
         let slot = kept.get_or_insert_with(|| Box::pin(None));
         match catch_unwind(AssertUnwindSafe(|| self.begin(context, slot))) {
@@ -196,24 +198,42 @@ fn poll_slot<Fut: Future<Output: IntoOutcome>>(slot: &mut Slot<Fut>, cx: &mut Co
 }
 
 /// Handlers by event name, sorted by the names' lengths first: most comparisons end there.
-#[derive(Clone, Default)]
-pub(crate) struct Table(Vec<(Box<str>, Erased)>);
+pub(crate) struct Table<S = Socket>(Vec<(Box<str>, Erased<S>)>);
 
-impl Table {
-    pub(crate) fn get(&self, event: &str) -> Option<&Erased> {
+impl<S> Clone for Table<S> {
+    fn clone(&self) -> Self {
+        Self(self.0.clone())
+    }
+}
+
+impl<S> Default for Table<S> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<S: Receiver> Table<S> {
+    pub(crate) fn get(&self, event: &str) -> Option<&Erased<S>> {
         let at = self.find(event).ok()?;
         self.0.get(at).map(|(_, handler)| handler)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
     }
 
     fn find(&self, event: &str) -> Result<usize, usize> {
         self.0.binary_search_by(|(name, _)| name.len().cmp(&event.len()).then_with(|| (**name).cmp(event)))
     }
 
-    /// Sets the handler of an event, in the place of an earlier one.
-    pub(crate) fn set(&mut self, event: &str, handler: Erased) {
+    /// Sets the handler of an event, and gives the earlier one: its values are not to be dropped under a lock.
+    pub(crate) fn set(&mut self, event: &str, handler: Erased<S>) -> Option<Erased<S>> {
         match self.find(event) {
-            Ok(at) => self.0[at].1 = handler,
-            Err(at) => self.0.insert(at, (event.into(), handler)),
+            Ok(at) => Some(core::mem::replace(&mut self.0[at].1, handler)),
+            Err(at) => {
+                self.0.insert(at, (event.into(), handler));
+                None
+            }
         }
     }
 }

@@ -1,12 +1,14 @@
 //! Drives `socketio-protocol` on any async runtime.
 //!
-//! Everything that a Socket.IO server is lives here once, for every runtime: sessions as tasks, handlers, namespaces,
-//! rooms, HTTP by hyper. An adapter, such as `socketio-tokio`, brings what is left and re-exports this crate:
-//! applications depend on an adapter, and move to another by changing one import. This page is for who writes an adapter.
+//! Everything that a Socket.IO server or client is lives here once, for every runtime: sessions as tasks, handlers,
+//! namespaces, rooms, HTTP by hyper, TLS and proxies. An adapter, such as `socketio-tokio`, brings what is left and
+//! re-exports this crate: applications depend on an adapter, and move to another by changing one import. This page is for
+//! who writes an adapter.
 //!
 //! # What an adapter brings
 //!
-//! - a [`Runtime`]: how to spawn a task and sleep, and its stream inside an upgraded HTTP connection;
+//! - a [`Runtime`]: how to spawn a task, sleep, look a host up and connect to it, and its stream inside an upgraded HTTP
+//!   connection;
 //! - a [`Stream`], bytes in and out by polling, and a [`Sleep`], a timer that can be set anew;
 //! - a [`Listener`] for [`serve`], the server of its own;
 //! - where the runtime has a habit for it (tower, for tokio), a few lines over [`respond`], which answers one HTTP
@@ -88,20 +90,24 @@
 //! | `application.rs` | what stands above Engine.IO |
 //! | `connection.rs` | Socket.IO there: the sockets of one session and their handlers |
 //! | `server.rs`, `namespace.rs`, `socket.rs`, `broadcast.rs` | what applications hold |
+//! | `client/` | a client: what applications hold, its one task, and its way to the server |
 //! | `handler.rs`, `extract.rs` | functions as handlers, and their parameters |
 //! | `handshake.rs`, `error.rs` | the first request; what can fail |
 
 mod application;
 mod broadcast;
+mod client;
 mod connection;
 mod encode;
 mod engine;
 mod error;
+mod exchange;
 mod extract;
 mod handler;
 mod handshake;
 mod http;
 mod hyper_io;
+mod lane;
 mod mailbox;
 mod namespace;
 mod outbox;
@@ -111,17 +117,25 @@ mod server;
 mod socket;
 mod task;
 
+#[cfg(feature = "tls")]
+pub use rustls;
 pub use socketio_protocol as protocol;
-pub use socketio_protocol::engine::{CloseReason, Config, Cookie, Cors, OriginPolicy, SameSite, Transports};
+pub use socketio_protocol::engine::{CloseReason, Config, Cookie, Cors, OriginPolicy, SameSite, Transport, Transports};
+pub use socketio_protocol::socket::manager::OpenError;
 pub use socketio_protocol::socket::{Binary, ConnectError, DisconnectReason, RawArgs};
 
 pub use application::{Application, Connection, Turn};
 pub use broadcast::Broadcast;
+pub use client::{
+    Client, ClientBuilder, ClientEvent, Connect, ConnectFailure, ManagerEvent, ReceivedEvent, SocketBuilder,
+};
+#[cfg(feature = "tls")]
+pub use client::{Tls, TlsError};
 pub use connection::{SocketMail, Sockets};
 pub use engine::{Engine, Stats};
 pub use error::{AckError, EmitError, HandlerError};
 pub use extract::{
-    Ack, Args, Auth, EventContext, EventName, Extract, ExtractConnect, ExtractDisconnect, FromPayload, State,
+    Ack, Args, Auth, EventContext, EventName, Extract, ExtractConnect, ExtractDisconnect, FromPayload, Receiver, State,
 };
 pub use handler::{Handler, IntoOutcome};
 pub use handshake::Handshake;

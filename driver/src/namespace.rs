@@ -15,7 +15,7 @@ use socketio_protocol::{Random, Seed};
 use crate::broadcast::Broadcast;
 use crate::connection::{Order, SocketMail};
 use crate::error::{EmitError, HandlerError};
-use crate::extract::{ExtractConnect, ExtractDisconnect};
+use crate::extract::{ExtractConnect, ExtractDisconnect, Receiver};
 use crate::handler::{Handler, IntoOutcome, Outcome, Table, erase};
 use crate::mailbox::{Mailbox, lock};
 use crate::outbox;
@@ -46,9 +46,10 @@ pub(crate) struct Handlers {
 }
 
 pub(crate) type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
-pub(crate) type ConnectHandler<T> = Arc<dyn Fn(&Socket) -> Result<BoxFuture<T>, HandlerError> + Send + Sync>;
-pub(crate) type ErrorHandler = Arc<dyn Fn(&Socket, &str, &HandlerError) + Send + Sync>;
-pub(crate) type DisconnectHandler = Arc<dyn Fn(Socket, DisconnectReason) -> BoxFuture<Outcome> + Send + Sync>;
+pub(crate) type ConnectHandler<T, S = Socket> = Arc<dyn Fn(&S) -> Result<BoxFuture<T>, HandlerError> + Send + Sync>;
+pub(crate) type ErrorHandler<S = Socket> = Arc<dyn Fn(&S, &str, &HandlerError) + Send + Sync>;
+pub(crate) type DisconnectHandler<S = Socket, R = DisconnectReason> =
+    Arc<dyn Fn(S, R) -> BoxFuture<Outcome> + Send + Sync>;
 
 /// Who is connected, and in which rooms.
 struct Index {
@@ -73,25 +74,26 @@ pub(crate) struct Recipient {
 }
 
 /// A function that is called at a socket's CONNECT; see [`Namespace::on_connect`] and [`Namespace::middleware`].
-pub trait ConnectFunction<P, T>: Send + Sync + 'static {
+pub trait ConnectFunction<P, T, S: Receiver = Socket>: Send + Sync + 'static {
     /// Extracts the parameters and calls the function.
     ///
     /// # Errors
     ///
     /// A parameter cannot be extracted.
-    fn call(&self, socket: &Socket) -> Result<Pin<Box<dyn Future<Output = T> + Send>>, HandlerError>;
+    fn call(&self, socket: &S) -> Result<Pin<Box<dyn Future<Output = T> + Send>>, HandlerError>;
 }
 
 macro_rules! connect_function {
     ($($name:ident),*) => {
-        impl<F, Fut, T, $($name),*> ConnectFunction<($($name,)*), T> for F
+        impl<F, Fut, T, S, $($name),*> ConnectFunction<($($name,)*), T, S> for F
         where
             F: Fn($($name),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output = T> + Send + 'static,
-            $($name: ExtractConnect,)*
+            S: Receiver,
+            $($name: ExtractConnect<S>,)*
         {
             #[allow(unused_variables)]
-            fn call(&self, socket: &Socket) -> Result<BoxFuture<T>, HandlerError> {
+            fn call(&self, socket: &S) -> Result<BoxFuture<T>, HandlerError> {
                 Ok(Box::pin(self($($name::extract(socket)?),*)))
             }
         }
@@ -104,27 +106,29 @@ connect_function!(A, B);
 connect_function!(A, B, C);
 connect_function!(A, B, C, D);
 
-/// A function that is called when a socket is gone; see [`Namespace::on_disconnect`].
-pub trait DisconnectFunction<P>: Send + Sync + 'static {
+/// A function that is called when a socket is gone, see [`Namespace::on_disconnect`], or when a client was not let in, see
+/// [`ClientBuilder::on_connect_error`](crate::ClientBuilder::on_connect_error).
+pub trait DisconnectFunction<P, S: Receiver = Socket, R = DisconnectReason>: Send + Sync + 'static {
     /// Extracts the parameters and calls the function.
     ///
     /// # Errors
     ///
     /// A parameter cannot be extracted.
-    fn call(&self, socket: &Socket, reason: DisconnectReason) -> Result<BoxFuture<Outcome>, HandlerError>;
+    fn call(&self, socket: &S, reason: R) -> Result<BoxFuture<Outcome>, HandlerError>;
 }
 
 macro_rules! disconnect_function {
     ($($name:ident),*) => {
-        impl<F, Fut, $($name),*> DisconnectFunction<($($name,)*)> for F
+        impl<F, Fut, S, R, $($name),*> DisconnectFunction<($($name,)*), S, R> for F
         where
             F: Fn($($name),*) -> Fut + Send + Sync + 'static,
             Fut: Future<Output: IntoOutcome> + Send + 'static,
-            $($name: ExtractDisconnect,)*
+            S: Receiver,
+            $($name: ExtractDisconnect<S, R>,)*
         {
             #[allow(unused_variables)]
-            fn call(&self, socket: &Socket, reason: DisconnectReason) -> Result<BoxFuture<Outcome>, HandlerError> {
-                let future = self($($name::extract(socket, reason)?),*);
+            fn call(&self, socket: &S, reason: R) -> Result<BoxFuture<Outcome>, HandlerError> {
+                let future = self($($name::extract(socket, &reason)?),*);
                 Ok(Box::pin(async move { future.await.into_outcome() }))
             }
         }
@@ -170,12 +174,7 @@ impl Namespace {
     /// Until it has finished, events that have no handler yet are held, so that it can declare handlers with
     /// [`Socket::on`].
     pub fn on_connect<P: 'static, T: IntoOutcome + 'static>(&self, handler: impl ConnectFunction<P, T>) -> &Self {
-        self.change(|handlers| {
-            handlers.connect = Some(Arc::new(move |socket| {
-                let future = handler.call(socket)?;
-                Ok(Box::pin(async move { future.await.into_outcome() }))
-            }));
-        });
+        self.change(|handlers| handlers.connect = Some(connect_handler(handler)));
         self
     }
 
@@ -188,7 +187,7 @@ impl Namespace {
     /// `connect`, `connect_error`, `disconnect` and `disconnecting` are no events of clients: a handler of theirs is never
     /// called. They have [`Namespace::on_connect`] and [`Namespace::on_disconnect`].
     pub fn on<P: 'static>(&self, event: &str, handler: impl Handler<P>) -> &Self {
-        self.change(|handlers| handlers.events.set(event, erase(handler)));
+        self.change(|handlers| _ = handlers.events.set(event, erase(handler)));
         self
     }
 
@@ -245,7 +244,13 @@ impl Namespace {
     }
 
     fn change(&self, change: impl FnOnce(&mut Handlers)) {
-        change(Arc::make_mut(&mut self.0.handlers.write().unwrap_or_else(std::sync::PoisonError::into_inner)));
+        let mut handlers = self.0.handlers.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut changed = Handlers::clone(&handlers);
+        change(&mut changed);
+        let old = mem::replace(&mut *handlers, Arc::new(changed));
+        drop(handlers);
+        // What was replaced may drop values of the application, which may come here again.
+        drop(old);
     }
 
     /// The id of the next ack: one counter for all sockets, so that a broadcast has the same for everybody.
@@ -322,7 +327,18 @@ impl Namespace {
     }
 }
 
-pub(crate) fn disconnect_handler<P>(handler: impl DisconnectFunction<P>) -> DisconnectHandler {
+pub(crate) fn connect_handler<P, T: IntoOutcome + 'static, S: Receiver>(
+    handler: impl ConnectFunction<P, T, S>,
+) -> ConnectHandler<Outcome, S> {
+    Arc::new(move |socket| {
+        let future = handler.call(socket)?;
+        Ok(Box::pin(async move { future.await.into_outcome() }))
+    })
+}
+
+pub(crate) fn disconnect_handler<P, S: Receiver, R>(
+    handler: impl DisconnectFunction<P, S, R>,
+) -> DisconnectHandler<S, R> {
     Arc::new(move |socket, reason| match handler.call(&socket, reason) {
         Ok(future) => future,
         Err(error) => Box::pin(ready(Err(error))),

@@ -27,6 +27,20 @@ pub trait Runtime: Clone + Send + Sync + 'static {
     /// A timer that goes off after `duration`.
     fn sleep(&self, duration: Duration) -> Self::Sleep;
 
+    /// The addresses of a host, which is a name, each with `port`.
+    ///
+    /// # Errors
+    ///
+    /// The name could not be looked up, or has no address.
+    fn resolve(&self, host: &str, port: u16) -> impl Future<Output = io::Result<Vec<SocketAddr>>> + Send + 'static;
+
+    /// Connects by TCP, without Nagle's delay. A future that is dropped gives the attempt up.
+    ///
+    /// # Errors
+    ///
+    /// There is no connection to be had.
+    fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<Self::Stream>> + Send + 'static;
+
     /// The runtime's own stream inside an upgraded HTTP connection, with the bytes that were read ahead.
     ///
     /// # Errors
@@ -52,6 +66,12 @@ pub trait Stream: Send + Unpin + 'static {
 
     /// Writes some of `slices`, at least a byte, and gives how many.
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+
+    /// Brings what was written on its way, where the stream holds some of it back, as TLS does.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let _ = cx;
+        Poll::Ready(Ok(()))
+    }
 
     /// Flushes and closes the writing half.
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>>;

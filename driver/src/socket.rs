@@ -1,8 +1,10 @@
 use core::fmt;
 use core::future::{Future, IntoFuture};
 use core::marker::PhantomData;
+use core::panic::AssertUnwindSafe;
 use core::sync::atomic::{AtomicBool, Ordering};
 use core::time::Duration;
+use std::panic::{catch_unwind, resume_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, OnceLock};
 
@@ -14,6 +16,7 @@ use socketio_protocol::rooms::Slot;
 use socketio_protocol::socket::{DecodeError, Encoded, Payload, SocketKey};
 
 use crate::broadcast::Broadcast;
+use crate::client::Client;
 use crate::connection::{Order, Question, Reply, SocketMail};
 use crate::encode::encode;
 use crate::error::{AckError, EmitError};
@@ -142,11 +145,11 @@ impl Socket {
     pub fn emit_with_ack<T: FromPayload + Send + 'static>(&self, event: &str, args: impl Serialize) -> EmitWithAck<T> {
         let id = self.0.namespace.next_ack();
         EmitWithAck {
-            socket: self.clone(),
+            asker: Asker::Socket(self.clone()),
             packet: encode(|encoder| encoder.event(self.namespace_name(), event, &args, Some(id)))
                 .map_err(EmitError::Encode),
             id,
-            timeout: self.0.shared.ack_timeout,
+            timeout: None,
             answer: PhantomData,
         }
     }
@@ -207,10 +210,11 @@ impl Socket {
     /// nothing once the socket is gone.
     pub fn on<P: 'static>(&self, event: &str, handler: impl Handler<P>) -> &Self {
         let handler = erase(handler);
-        if let Some(own) = lock(&self.0.own).own() {
-            own.events.set(event, handler);
-            self.0.own_events.store(true, Ordering::Release);
-        }
+        let mut life = lock(&self.0.own);
+        let replaced = life.own().and_then(|own| own.events.set(event, handler));
+        self.0.own_events.store(!life.gone, Ordering::Release);
+        drop(life);
+        drop(replaced);
         self
     }
 
@@ -218,9 +222,10 @@ impl Socket {
     /// once it is.
     pub fn on_disconnect<P: 'static>(&self, handler: impl DisconnectFunction<P>) -> &Self {
         let handler = disconnect_handler(handler);
-        if let Some(own) = lock(&self.0.own).own() {
-            own.disconnect = Some(handler);
-        }
+        let mut life = lock(&self.0.own);
+        let replaced = life.own().and_then(|own| own.disconnect.replace(handler));
+        drop(life);
+        drop(replaced);
         self
     }
 
@@ -253,6 +258,15 @@ impl Socket {
         let cost = packet.cost();
         let mail = SocketMail(Order::Emit { socket, packet });
         self.0.mailbox.push_packet(mail, cost).map_err(|_| EmitError::QueueFull)
+    }
+
+    /// Queues an event whose answer goes to `reply`.
+    fn ask(&self, packet: Packet, id: u64, timeout: Option<Duration>, reply: Reply) -> Result<(), AckError> {
+        let socket = self.key().map_err(AckError::Emit)?;
+        let cost = packet.cost();
+        let timeout = timeout.unwrap_or(self.0.shared.ack_timeout);
+        let order = Order::EmitWithAck(Box::new(Question { socket, packet, id, timeout, reply }));
+        self.0.mailbox.push_packet(SocketMail(order), cost).map_err(|_| AckError::Emit(EmitError::QueueFull))
     }
 
     fn end(&self, close: bool) {
@@ -329,21 +343,32 @@ impl PartialEq for Socket {
 
 impl Eq for Socket {}
 
-/// An event whose answer is waited for; see [`Socket::emit_with_ack`].
+/// An event whose answer is waited for; see [`Socket::emit_with_ack`] and [`Client::emit_with_ack`].
 #[derive(Debug)]
 #[must_use = "nothing is sent before `await`"]
 pub struct EmitWithAck<T> {
-    socket: Socket,
+    asker: Asker,
     packet: Result<Packet, EmitError>,
     id: u64,
-    timeout: Duration,
+    timeout: Option<Duration>,
     answer: PhantomData<fn() -> T>,
 }
 
+/// Who emits an event and waits for its answer.
+#[derive(Debug)]
+enum Asker {
+    Socket(Socket),
+    Client(Client),
+}
+
 impl<T> EmitWithAck<T> {
-    /// How long to wait, instead of the server's `ack_timeout`.
+    pub(crate) fn of_client(client: Client, packet: Result<Packet, EmitError>, id: u64) -> Self {
+        Self { asker: Asker::Client(client), packet, id, timeout: None, answer: PhantomData }
+    }
+
+    /// How long to wait, instead of the server's or the client's `ack_timeout`. With retries that is for each try.
     pub fn timeout(mut self, timeout: Duration) -> Self {
-        self.timeout = timeout;
+        self.timeout = Some(timeout);
         self
     }
 }
@@ -357,18 +382,35 @@ impl<T: FromPayload + Send + 'static> IntoFuture for EmitWithAck<T> {
             let packet = self.packet.map_err(AckError::Emit)?;
             let (sender, receiver) = oneshot::channel();
             let reply: Reply = Box::new(move |answer| {
-                let answer = answer
-                    .and_then(|payload| T::from_payload(payload).map_err(|error| AckError::Decode(error.to_string())));
+                let decode = |payload| T::from_payload(payload).map_err(|error| AckError::Decode(error.to_string()));
+                // A panic of the type belongs to who waits for it, not to the task that brings the answer.
+                let answer = catch_unwind(AssertUnwindSafe(|| answer.and_then(decode)));
                 // Nobody waits any longer when the future was dropped.
                 let _ = sender.send(answer);
             });
-            let key = self.socket.key().map_err(AckError::Emit)?;
-            let cost = packet.cost();
-            let question = Question { socket: key, packet, id: self.id, timeout: self.timeout, reply };
-            let order = Order::EmitWithAck(Box::new(question));
-            let pushed = self.socket.0.mailbox.push_packet(SocketMail(order), cost);
-            pushed.map_err(|_| AckError::Emit(EmitError::QueueFull))?;
-            receiver.await.unwrap_or(Err(AckError::Disconnected))
+            match &self.asker {
+                Asker::Socket(socket) => socket.ask(packet, self.id, self.timeout, reply)?,
+                Asker::Client(client) => client.ask(packet, self.id, self.timeout, reply)?,
+            }
+            let mut forget = Forget { asker: Some(self.asker), id: self.id };
+            let answer = receiver.await.unwrap_or(Ok(Err(AckError::Disconnected)));
+            forget.asker = None;
+            answer.unwrap_or_else(|panic| resume_unwind(panic))
         })
+    }
+}
+
+/// Tells a client when the future is dropped that waits for an answer: without a deadline it would be expected for ever. (A
+/// server's always has one.)
+struct Forget {
+    asker: Option<Asker>,
+    id: u64,
+}
+
+impl Drop for Forget {
+    fn drop(&mut self) {
+        if let Some(Asker::Client(client)) = &self.asker {
+            client.forget(self.id);
+        }
     }
 }

@@ -14,30 +14,19 @@ use socketio_protocol::{Input, Instant, SessionId};
 
 use crate::application::{Application, Connection, Turn, Wishes};
 use crate::engine::{Engine, MailOf};
+use crate::exchange::{BUDGET, Exchange, READ, READ_BUDGET, exchange};
 use crate::mailbox::{Mail, Mailbox};
 use crate::outbox;
 use crate::runtime::{Runtime, Sleep, Stream};
 
-/// Bytes read at once: several of the largest messages that are frequent, so that they need no buffer of their own.
-const READ: usize = 256 * 1024;
-/// Steps of one wake-up after which other tasks get their turn.
-const BUDGET: usize = 8;
-/// Bytes read in one wake-up after which others get theirs.
-const READ_BUDGET: usize = 512 * 1024;
-/// Bytes written in one wake-up after which other tasks get their turn: more would show in their latency.
-const WRITE_BUDGET: usize = 256 * 1024;
-/// Up to so many bytes, small frames are copied together instead of being written one by one.
-const GATHER: usize = 16 * 1024;
-const SLICES: usize = 64;
-
 /// Buffers that a session's task needs only while it is awake: one set per thread, taken and put back in one poll.
 #[derive(Default)]
-struct Scratch {
-    read: Vec<u8>,
+pub(crate) struct Scratch {
+    pub(crate) read: Vec<u8>,
     /// How much was read in this wake-up.
-    taken: usize,
-    write: Vec<u8>,
-    wishes: Wishes,
+    pub(crate) taken: usize,
+    pub(crate) write: Vec<u8>,
+    pub(crate) wishes: Wishes,
 }
 
 thread_local! {
@@ -45,14 +34,14 @@ thread_local! {
 }
 
 impl Scratch {
-    fn take() -> Box<Self> {
+    pub(crate) fn take() -> Box<Self> {
         let mut scratch = SCRATCH.with_borrow_mut(Option::take).unwrap_or_default();
         scratch.read.resize(READ, 0);
         scratch.taken = 0;
         scratch
     }
 
-    fn put_back(self: Box<Self>) {
+    pub(crate) fn put_back(self: Box<Self>) {
         SCRATCH.with_borrow_mut(|slot| *slot = Some(self));
     }
 }
@@ -100,20 +89,8 @@ enum Open<S> {
     Upgraded(Box<Upgraded>),
 }
 
-/// What a stream allowed.
-enum Exchange {
-    /// Neither writing nor reading goes on.
-    Blocked,
-    /// The machine has more to do.
-    Done,
-    /// Reading goes on, into a buffer of the task.
-    ReadOn,
-    /// Writing could go on, but others are to have their turn.
-    Enough,
-}
-
 /// What a round of work led to.
-enum Round {
+pub(crate) enum Round {
     /// More can be done at once.
     Again,
     /// More can be done, after others had their turn.
@@ -293,17 +270,17 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                     Next::Io(_) if worked => return Round::Again,
                     Next::Io(mut io) => {
                         let Link::Open(stream) = &mut self.link else { return wait(now, wishes, &io) };
-                        match stream.exchange(&mut io, cx, write) {
+                        match exchange(stream, &mut io, cx, write) {
                             Ok(Exchange::Blocked) => return wait(now, wishes, &io),
                             Ok(Exchange::Enough) => return Round::Yield,
                             Ok(Exchange::Done) => break 0,
                             Ok(Exchange::ReadOn) => match stream.poll_read(cx, read) {
-                                Ok(Poll::Pending) => return wait(now, wishes, &io),
-                                Ok(Poll::Ready(count @ 1..)) => {
+                                Poll::Pending => return wait(now, wishes, &io),
+                                Poll::Ready(Ok(count @ 1..)) => {
                                     *taken += count;
                                     break count;
                                 }
-                                Ok(Poll::Ready(0)) | Err(_) => {}
+                                Poll::Ready(Ok(0) | Err(_)) => {}
                             },
                             Err(_) => {}
                         }
@@ -427,96 +404,16 @@ impl<S: Stream> Open<S> {
             Err(upgraded) => (Self::Upgraded(Box::new(upgraded)), Bytes::new()),
         }
     }
+}
 
-    /// Writes what waits, then reads what goes directly into the machine.
-    fn exchange(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>, gather: &mut Vec<u8>) -> io::Result<Exchange> {
-        if self.write(io, cx, gather)? >= WRITE_BUDGET {
-            return Ok(Exchange::Enough);
-        }
-        if io.wants_shutdown() {
-            // The reading half tells whether the client is still there.
-            let _ = self.poll_shutdown(cx);
-        }
-        if !io.wants_read() {
-            return Ok(Exchange::Blocked);
-        }
-        let Some(target) = io.read_target() else { return Ok(Exchange::ReadOn) };
-        match self.poll_read(cx, target)? {
-            Poll::Pending => Ok(Exchange::Blocked),
-            Poll::Ready(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Poll::Ready(count) => {
-                io.filled(count);
-                Ok(Exchange::Done)
-            }
-        }
-    }
-
-    /// Writes what waits, as far as the stream and [`WRITE_BUDGET`] let it. Gives how many bytes that were.
-    fn write(&mut self, io: &mut Io<'_>, cx: &mut Context<'_>, gather: &mut Vec<u8>) -> io::Result<usize> {
-        let mut total = 0;
-        while total < WRITE_BUDGET {
-            let (offered, polled) = self.write_once(io, cx, gather);
-            match polled {
-                _ if offered == 0 => break,
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(written)) => {
-                    io.written(written);
-                    total += written;
-                }
-                Poll::Ready(Err(error)) => return Err(error),
-                Poll::Pending => break,
-            }
-        }
-        Ok(total)
-    }
-
-    /// Offers the stream what waits. Gives how many bytes that were, too.
-    fn write_once(
-        &mut self,
-        io: &Io<'_>,
-        cx: &mut Context<'_>,
-        gather: &mut Vec<u8>,
-    ) -> (usize, Poll<io::Result<usize>>) {
-        let mut pending = io.pending();
-        let Some(first) = pending.next() else { return (0, Poll::Pending) };
-        let mut small = first.len() <= GATHER;
-        gather.clear();
-        if small {
-            gather.extend_from_slice(first);
-            for bytes in pending {
-                small = gather.len() + bytes.len() <= GATHER;
-                if !small {
-                    break;
-                }
-                gather.extend_from_slice(bytes);
-            }
-        }
-        if small {
-            return (gather.len(), self.poll_write(cx, &[IoSlice::new(gather)]));
-        }
-        let (mut slices, mut count, mut total) = ([IoSlice::new(&[]); SLICES], 0, 0);
-        for (slot, bytes) in slices.iter_mut().zip(io.pending()) {
-            *slot = IoSlice::new(bytes);
-            count += 1;
-            total += bytes.len();
-            if total >= WRITE_BUDGET {
-                break;
-            }
-        }
-        (total, self.poll_write(cx, slices.get(..count).unwrap_or_default()))
-    }
-
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> io::Result<Poll<usize>> {
-        let polled = match self {
+impl<S: Stream> Stream for Open<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        match self {
             Self::Direct(stream) => stream.poll_read(cx, buffer),
             Self::Upgraded(upgraded) => {
                 let mut buffer = ReadBuf::new(buffer);
                 Pin::new(upgraded).poll_read(cx, buffer.unfilled()).map_ok(|()| buffer.filled().len())
             }
-        };
-        match polled {
-            Poll::Ready(result) => result.map(Poll::Ready),
-            Poll::Pending => Ok(Poll::Pending),
         }
     }
 

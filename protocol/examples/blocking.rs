@@ -24,7 +24,7 @@ fn main() -> io::Result<()> {
     }
     let config = Arc::new(config);
     let mut seed = [0; 32];
-    getrandom::fill(&mut seed)?;
+    getrandom::getrandom(&mut seed)?;
     let mut random = Random::new(Seed::new(seed));
     println!("listening on {}", listener.local_addr()?);
     for stream in listener.incoming() {

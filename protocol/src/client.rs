@@ -9,9 +9,12 @@
 //! 1. Make it by [`Client::new`], a [`socket`](Client::socket) for each namespace, and [`connect`](Client::connect) them.
 //! 2. Call [`Client::next`] with the time and the bytes that were read, until it answers [`Next::Io`]. Do at once what it
 //!    tells: an [`Event`] for the application, an HTTP request to be made or given up, a WebSocket stream to be opened or
-//!    dropped. What becomes of them is told by the `handle_*` methods, of what was given up or dropped nothing.
+//!    dropped. What becomes of them is told by the `handle_*` methods. What is told of a request that was given up is
+//!    ignored, whenever it comes: no two requests of a client have the same id. There is one stream at a time, without an
+//!    id: of one that was dropped, or has ended, nothing more is told.
 //! 3. [`Io`] offers bytes to write, tells whether to read, and until when to wait. Do what of this happens first, or call a
-//!    method because the application wants something; then go to step 2.
+//!    method because the application wants something; then go to step 2. Several calls may follow each other: what was
+//!    received is told before what has failed or timed out since.
 //! 4. After [`Client::close`], [`Client::is_idle`] says when everything is told and delivered.
 //!
 //! The example `blocking_client` is this loop on threads, with everything around it.
@@ -61,6 +64,8 @@
 use alloc::boxed::Box;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::time::Duration;
 
 use bytes::Bytes;
 
@@ -87,7 +92,8 @@ pub enum Next<'a, 'm> {
     OpenStream(String),
     /// The WebSocket stream took over from polling.
     Upgraded,
-    /// The WebSocket stream is no longer wanted, opened or not: shut it down and drop it.
+    /// The WebSocket stream is no longer wanted, opened or not: shut it down and drop it, and tell no more of it. What is
+    /// told afterwards would be taken for news of the next stream.
     CloseStream,
     /// Something was taken that is nothing to tell: call again.
     Continue,
@@ -122,6 +128,20 @@ impl Io<'_> {
         }
     }
 
+    /// All bytes to be written, to be written whole and in order: [`Io::pending`] and [`Io::written`] in one, for who writes
+    /// at leisure.
+    pub fn take_pending(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        loop {
+            let before = bytes.len();
+            self.pending().for_each(|part| bytes.extend_from_slice(part));
+            if bytes.len() == before {
+                return bytes;
+            }
+            self.written(bytes.len() - before);
+        }
+    }
+
     /// Whether there is a WebSocket stream that should be read from.
     pub fn wants_read(&self) -> bool {
         self.session.as_ref().is_some_and(engine::client::Io::wants_read)
@@ -151,8 +171,11 @@ pub struct Client {
     link: Option<Box<Link>>,
     /// The manager wants another connection, as soon as the last one is gone.
     wanted: bool,
-    /// Tells the requests of one connection from those of the others.
-    links: u32,
+    /// The number of the last request of the connections that are gone: the next one goes on from there, so that what is
+    /// told of a request is never taken for news of another.
+    requests: u64,
+    /// How many connections there were.
+    connections: u64,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -176,7 +199,7 @@ impl Client {
         now: Instant,
     ) -> Self {
         let manager = Manager::new(sockets, random.fork(), now);
-        Self { config: engine, random, manager, link: None, wanted: false, links: 0 }
+        Self { config: engine, random, manager, link: None, wanted: false, requests: 0, connections: 0 }
     }
 
     /// The one way forward: what `now` and `input` lead to.
@@ -188,13 +211,7 @@ impl Client {
             match self.manager.advance(now) {
                 Step::Arrival(arrival) => return Next::Event(self.manager.event(arrival)),
                 Step::Next(manager::Next::Event(event)) => return Next::Event(event),
-                Step::Next(manager::Next::Open { .. }) => {
-                    self.wanted = true;
-                    // Nobody waits for what the last one still has to deliver.
-                    if let Some(link) = &mut self.link {
-                        link.session.abort(now, CloseReason::ForcedClose);
-                    }
-                }
+                Step::Next(manager::Next::Open { .. }) => self.wanted = true,
                 Step::Next(manager::Next::Transmit(packet)) => {
                     if let Some(link) = self.link.as_mut().filter(|link| link.attached) {
                         // A session that is over tells it by itself.
@@ -211,10 +228,17 @@ impl Client {
                 Step::Next(manager::Next::Wait(deadline)) => break deadline,
             }
         };
-        self.link.take_if(|link| link.over);
+        // What was emitted on the last one is still delivered; nobody waits for the server's goodbye.
+        if let Some(link) = self.link.as_mut().filter(|link| self.wanted && link.session.queued() == 0) {
+            link.session.abort(now, CloseReason::ForcedClose);
+        }
+        if let Some(link) = self.link.take_if(|link| link.over) {
+            self.requests = link.session.requests();
+        }
         if self.link.is_none() && core::mem::take(&mut self.wanted) {
-            self.links = self.links.wrapping_add(1);
-            let session = engine::client::Client::new(Arc::clone(&self.config), self.random.fork(), now);
+            let mut session = engine::client::Client::new(Arc::clone(&self.config), self.random.fork(), now);
+            session.count_requests_from(self.requests);
+            self.connections += 1;
             self.link = Some(Box::new(Link { session, attached: true, over: false }));
         }
         let Some(link) = self.link.as_deref_mut() else {
@@ -222,6 +246,7 @@ impl Client {
             return Next::Io(Io { session: None, deadline });
         };
         let manager = link.attached.then_some(&mut self.manager);
+        let transport = link.session.transport();
         match (link.session.next(now, input), manager) {
             (engine::client::Next::Message(message), Some(manager)) => match manager.handle(message) {
                 Some(arrival) => return Next::Event(manager.event(arrival)),
@@ -238,16 +263,17 @@ impl Client {
             }
             (engine::client::Next::Closed(reason, cause), Some(manager)) => {
                 if reason == CloseReason::TransportError {
-                    let words = cause.map_or_else(|| reason.to_string(), |cause| cause.to_string());
+                    // Like an attempt to open the connection: which transport, then why.
+                    let cause = cause.map(|cause| alloc::format!(": {cause}")).unwrap_or_default();
+                    let words = alloc::format!("{} error{cause}", transport.name());
                     manager.handle_error(OpenError::Transport(words.into()));
                 }
                 manager.handle_closed(now, reason);
                 link.attached = false;
             }
-            (engine::client::Next::Request(request), _) => {
-                return Next::Request(Request { id: outer(self.links, request.id), ..request });
-            }
-            (engine::client::Next::CancelRequest(id), _) => return Next::CancelRequest(outer(self.links, id)),
+            (engine::client::Next::Ping, Some(_)) => return Next::Event(Event::Ping),
+            (engine::client::Next::Request(request), _) => return Next::Request(request),
+            (engine::client::Next::CancelRequest(id), _) => return Next::CancelRequest(id),
             (engine::client::Next::OpenStream(target), _) => return Next::OpenStream(target),
             (engine::client::Next::Upgraded, _) => return Next::Upgraded,
             (engine::client::Next::CloseStream, _) => return Next::CloseStream,
@@ -259,23 +285,17 @@ impl Client {
         Next::Continue
     }
 
-    /// The connection that a request is of, if it is still there, and its id there.
-    fn request(&mut self, id: RequestId) -> Option<(&mut engine::client::Client, RequestId)> {
-        let link = self.link.as_deref_mut().filter(|_| id.0 >> 32 == u64::from(self.links))?;
-        Some((&mut link.session, RequestId(id.0 & u64::from(u32::MAX))))
-    }
-
     /// The answer to a request, with its whole body.
     pub fn handle_response(&mut self, now: Instant, request: RequestId, status: u16, body: Bytes) {
-        if let Some((session, id)) = self.request(request) {
-            session.handle_response(now, id, status, body);
+        if let Some(link) = &mut self.link {
+            link.session.handle_response(now, request, status, body);
         }
     }
 
     /// A request could not be made, or its answer did not come whole; `reason` is for the application to read.
     pub fn handle_request_failed(&mut self, now: Instant, request: RequestId, reason: impl Into<Cause>) {
-        if let Some((session, id)) = self.request(request) {
-            session.handle_request_failed(now, id, reason);
+        if let Some(link) = &mut self.link {
+            link.session.handle_request_failed(now, request, reason);
         }
     }
 
@@ -286,14 +306,15 @@ impl Client {
         }
     }
 
-    /// The stream was closed by the server.
+    /// The stream was closed by the server, and all that was read from it was lent to [`Client::next`].
     pub fn handle_stream_closed(&mut self, now: Instant) {
         if let Some(link) = &mut self.link {
             link.session.handle_stream_closed(now);
         }
     }
 
-    /// The stream could not be opened, or it broke; `reason` is for the application to read.
+    /// The stream could not be opened, or it broke, and all that was read from it was lent to [`Client::next`]; `reason` is
+    /// for the application to read.
     pub fn handle_stream_failed(&mut self, now: Instant, reason: impl Into<Cause>) {
         if let Some(link) = &mut self.link {
             link.session.handle_stream_failed(now, reason);
@@ -334,6 +355,11 @@ impl Client {
         self.manager.authenticate(now, request, auth);
     }
 
+    /// There are no credentials for a socket; see [`Manager::decline`].
+    pub fn decline(&mut self, request: AuthRequest) -> bool {
+        self.manager.decline(request)
+    }
+
     /// Where a socket's credentials come from, from the next connection on.
     pub fn set_auth(&mut self, socket: SocketKey, auth: Auth) {
         self.manager.set_auth(socket, auth);
@@ -351,6 +377,11 @@ impl Client {
     /// The event is dropped, and nothing awaited: see [`EmitError`].
     pub fn emit(&mut self, socket: SocketKey, packet: Packet, ack: Option<ExpectedAck>) -> Result<(), EmitError> {
         self.manager.emit(socket, packet, ack)
+    }
+
+    /// Nobody waits for an answer any more; see [`Manager::forget_ack`].
+    pub fn forget_ack(&mut self, socket: SocketKey, id: u64) {
+        self.manager.forget_ack(socket, id);
     }
 
     /// Sends an event if that is possible at once; see [`Manager::emit_volatile`].
@@ -379,8 +410,9 @@ impl Client {
         socket: SocketKey,
         packet: Packet,
         id: u64,
+        timeout: Option<Duration>,
     ) -> Result<(), EmitError> {
-        self.manager.emit_with_retries(now, socket, packet, id)
+        self.manager.emit_with_retries(now, socket, packet, id, timeout)
     }
 
     /// Answers an event. False if its socket was disconnected meanwhile: then the answer is dropped.
@@ -403,6 +435,12 @@ impl Client {
         self.link.as_ref().map(|link| link.session.transport())
     }
 
+    /// How many connections were begun to be opened so far. While it stays the same, [`Client::transport`] is of the same
+    /// one.
+    pub fn connections(&self) -> u64 {
+        self.connections
+    }
+
     /// Bytes that wait to be sent over the connection; see [`engine::client::Client::queued`].
     pub fn queued(&self) -> usize {
         self.link.as_ref().map_or(0, |link| link.session.queued())
@@ -412,11 +450,6 @@ impl Client {
     pub fn is_idle(&self) -> bool {
         self.link.is_none() && !self.wanted && self.manager.is_idle()
     }
-}
-
-/// The id that the caller knows a request by.
-fn outer(links: u32, id: RequestId) -> RequestId {
-    RequestId(u64::from(links) << 32 | id.0 & u64::from(u32::MAX))
 }
 
 #[cfg(test)]

@@ -61,12 +61,12 @@ async fn a_disconnect_ends_the_wait_for_an_answer() {
     client.send("42[\"ask\",60000]").await;
     client.expect(&["420[\"question\",\"what?\"]"]).await;
     client.send("41").await;
-    noted.expect(&["the socket was disconnected"]).await;
+    noted.expect(&["socket has been disconnected"]).await;
     client.join("/").await;
     client.send("42[\"ask\",60000]").await;
     client.expect(&["421[\"question\",\"what?\"]"]).await;
     drop(client);
-    noted.expect(&["the socket was disconnected"]).await;
+    noted.expect(&["socket has been disconnected"]).await;
     host.empty().await;
 }
 

@@ -4,7 +4,7 @@
 mod http;
 mod websocket;
 
-use std::future::Future;
+use std::future::IntoFuture;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ pub use websocket::{Packet, UPGRADE, WebSocket};
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Waits for what has to come.
-pub async fn soon<T>(future: impl Future<Output = T>) -> T {
+pub async fn soon<T>(future: impl IntoFuture<Output = T>) -> T {
     timeout(PATIENCE, future).await.expect("it did not come in time")
 }
 

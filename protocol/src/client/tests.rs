@@ -3,6 +3,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::time::Duration;
 
+use proptest::prelude::*;
+
 use super::*;
 use crate::engine::ExchangeKind;
 use crate::server::{self, Connection};
@@ -17,7 +19,10 @@ struct World {
     server: Option<Connection>,
     /// Requests that the server has not seen.
     requests: Vec<Request>,
-    opened: bool,
+    /// The target of a stream that is to be opened.
+    opened: Option<String>,
+    /// The stream was dropped by the client.
+    dropped: bool,
     to_client: Vec<u8>,
     log: Vec<String>,
     sessions: u8,
@@ -37,7 +42,8 @@ impl World {
             client,
             server: None,
             requests: Vec::new(),
-            opened: false,
+            opened: None,
+            dropped: false,
             to_client: Vec::new(),
             log: Vec::new(),
             sessions: 0,
@@ -47,8 +53,18 @@ impl World {
 
     fn open(&mut self, transport: Transport) -> &mut Connection {
         self.sessions += 1;
-        let id = SessionId::generate(&mut Random::new(Seed::new([self.sessions; 32])));
+        let id = self.sid();
+        (self.dropped, self.to_client) = (false, Vec::new());
         self.server.insert(Connection::new(Arc::default(), Arc::default(), id, transport, self.now))
+    }
+
+    fn sid(&self) -> SessionId {
+        SessionId::generate(&mut Random::new(Seed::new([self.sessions; 32])))
+    }
+
+    /// Whether a request is for the session that the server has.
+    fn is_current(&self, target: &str) -> bool {
+        self.server.is_some() && target.ends_with(&["&sid=", self.sid().as_str()].concat())
     }
 
     /// Moves both sides until neither has anything to do.
@@ -69,10 +85,10 @@ impl World {
                 Next::CancelRequest(id) => self.requests.retain(|request| request.id != id),
                 Next::OpenStream(target) => {
                     assert!(target.contains("transport=websocket"), "{target}");
-                    self.opened = true;
+                    self.opened = Some(target);
                 }
                 Next::Upgraded => self.log.push("upgraded".into()),
-                Next::CloseStream => self.opened = false,
+                Next::CloseStream => (self.opened, self.dropped) = (None, true),
                 Next::Continue => {}
                 Next::Io(mut io) => {
                     to_server.extend(io.pending().flatten().copied());
@@ -83,12 +99,18 @@ impl World {
             worked = true;
         }
         worked |= !to_server.is_empty();
-        if core::mem::take(&mut self.opened) {
-            match &mut self.server {
-                Some(server) => server.handle_stream(self.now).unwrap(),
-                None => _ = self.open(Transport::WebSocket),
+        if let Some(target) = self.opened.take() {
+            let is_new = !target.contains("&sid=");
+            if is_new {
+                self.open(Transport::WebSocket);
             }
-            self.client.handle_stream_opened(self.now);
+            let current = self.is_current(&target);
+            let mut server = self.server.as_mut().filter(|_| current);
+            if is_new || server.as_mut().is_some_and(|server| server.handle_stream(self.now).is_ok()) {
+                self.client.handle_stream_opened(self.now);
+            } else {
+                self.client.handle_stream_failed(self.now, "refused");
+            }
         }
         for request in core::mem::take(&mut self.requests) {
             worked = true;
@@ -97,8 +119,11 @@ impl World {
                 _ => ExchangeKind::Post { body: request.body, binary: false },
             };
             let now = self.now;
-            if self.server.is_none() {
+            if !request.target.contains("&sid=") {
                 self.open(Transport::Polling);
+            } else if !self.is_current(&request.target) {
+                self.client.handle_request_failed(now, request.id, "gone");
+                continue;
             }
             let server = self.server.as_mut().unwrap();
             server.handle_exchange(now, engine::Exchange { id: engine::ExchangeId(request.id.0), kind });
@@ -127,10 +152,17 @@ impl World {
                 self.server = None;
                 break;
             }
-            if let Some(request) = joins {
-                let key = server.accept(request, &SocketId::from("ann")).unwrap();
+            // The client may have left meanwhile.
+            if let Some(key) = joins.and_then(|request| server.accept(request, &SocketId::from("ann"))) {
                 assert!(server.emit(key, encode_event("/", "welcome", &(), None).unwrap()));
             }
+        }
+        if core::mem::take(&mut self.dropped)
+            && let Some(server) = &mut self.server
+        {
+            self.to_client.clear();
+            server.handle_stream_closed(self.now);
+            return true;
         }
         worked || !self.to_client.is_empty()
     }
@@ -143,6 +175,7 @@ fn say(event: Event<'_>) -> Option<String> {
         Event::Disconnect { reason, .. } => format!("disconnect {reason}"),
         Event::Message { payload, .. } => format!("event {}", payload.json()),
         Event::Opened => "open".into(),
+        Event::Ping => "ping".into(),
         Event::Error(error) => format!("error {error}"),
         Event::Closed(reason) => format!("close {reason}"),
         Event::ReconnectAttempt(attempt) => format!("attempt {attempt}"),
@@ -186,15 +219,72 @@ fn a_lost_connection_is_opened_again_and_old_answers_count_for_nothing() {
     server.close(world.now, CloseReason::TransportClose);
     let log = world.run();
     assert_eq!(log, ["disconnect transport close", "close transport close"]);
-    world.client.handle_response(world.now, outer(1, RequestId(99)), 200, "40".into());
+    let last = world.client.requests;
+    assert!(last > 2);
+    world.client.handle_response(world.now, RequestId(last), 200, "40".into());
     assert!(world.run().is_empty());
     world.now += Duration::from_secs(2);
     let log = world.run();
     assert_eq!(log[..3], ["attempt 1", "open", "reconnect 1"]);
-    assert_eq!(world.client.links, 2);
-    world.client.handle_response(world.now, outer(1, RequestId(1)), 500, Bytes::new());
+    for old in 0..=last {
+        world.client.handle_response(world.now, RequestId(old), 500, Bytes::new());
+        world.client.handle_request_failed(world.now, RequestId(old), "refused");
+    }
     assert!(world.run().is_empty());
     assert!(world.client.manager().is_connected(socket));
+}
+
+#[test]
+fn what_is_to_be_written_is_taken_whole() {
+    let (mut world, socket) = World::new(&[Transport::WebSocket]);
+    world.run();
+    for _ in 0..3 {
+        world.client.emit(socket, encode_event("/", "large", &"x".repeat(50_000), None).unwrap(), None).unwrap();
+    }
+    let mut twin = world.client.clone();
+    let Next::Io(mut io) = world.client.next(world.now, &mut Input::empty()) else { panic!() };
+    let bytes = io.take_pending();
+    assert!(bytes.len() > 150_000 && io.pending().next().is_none() && io.take_pending().is_empty());
+    let Next::Io(mut io) = twin.next(world.now, &mut Input::empty()) else { panic!() };
+    let mut expected = Vec::new();
+    loop {
+        let Some(byte) = io.pending().next().map(|part| part[0]) else { break };
+        expected.push(byte);
+        io.written(1);
+    }
+    assert!(bytes == expected);
+    assert_eq!(world.client.queued(), 0);
+}
+
+#[test]
+fn no_two_requests_have_the_same_id() {
+    let (mut world, _) = World::new(&[Transport::Polling]);
+    world.client.requests = u64::from(u32::MAX) - 3;
+    let mut last = world.client.requests;
+    for _ in 0..3 {
+        loop {
+            let Next::Request(request) = world.client.next(world.now, &mut Input::empty()) else { continue };
+            assert_eq!(request.id.0, last + 1);
+            last += 1;
+            world.client.handle_request_failed(world.now, request.id, "refused");
+            break;
+        }
+        while !matches!(world.client.next(world.now, &mut Input::empty()), Next::Io(_)) {}
+        world.now += Duration::from_secs(10);
+    }
+    assert_eq!(world.run()[..3], ["attempt 3", "open", "reconnect 3"], "beyond 32 bits as well");
+}
+
+#[test]
+fn pings_are_told() {
+    for transports in TRANSPORTS {
+        let (mut world, _) = World::new(transports);
+        world.run();
+        world.now += Duration::from_secs(25);
+        assert_eq!(world.run(), ["ping"], "{transports:?}");
+        world.client.close();
+        world.run();
+    }
 }
 
 #[test]
@@ -208,23 +298,42 @@ fn a_request_that_fails_is_told_and_tried_again() {
 }
 
 #[test]
-fn a_connection_that_is_closing_makes_room_for_the_next() {
+fn an_error_of_an_open_connection_names_the_transport() {
+    let (mut world, _) = World::new(&[Transport::Polling]);
+    world.run();
+    // One of them is the poll that waits.
+    for id in 1..=9 {
+        world.client.handle_response(world.now, RequestId(id), 502, Bytes::new());
+    }
+    let told = ["error polling error: status 502", "disconnect transport error", "close transport error"];
+    assert_eq!(world.run()[..3], told);
+}
+
+#[test]
+fn a_connection_that_is_closing_makes_room_for_the_next_once_it_is_written() {
     let (mut world, socket) = World::new(&[Transport::WebSocket]);
     world.run();
+    world.client.emit(socket, encode_event("/", "last", &(), None).unwrap(), None).unwrap();
     world.client.disconnect(socket);
-    let Next::Event(_) = world.client.next(world.now, &mut Input::empty()) else { panic!() };
-    // It is not waited for whether the goodbye arrives.
     world.client.connect(world.now, socket);
+    // It is not waited for whether the server says goodbye.
     let mut told = Vec::new();
     loop {
         match world.client.next(world.now, &mut Input::empty()) {
             Next::CloseStream => told.push("close"),
             Next::OpenStream(_) => told.push("open"),
-            Next::Io(_) => break,
+            Next::Io(mut io) => {
+                let pending = io.pending().map(<[u8]>::len).sum();
+                if pending == 0 {
+                    break;
+                }
+                told.push("write");
+                io.written(pending);
+            }
             _ => {}
         }
     }
-    assert_eq!(told, ["close", "open"]);
+    assert_eq!(told, ["write", "close", "open"]);
 }
 
 #[test]
@@ -275,4 +384,80 @@ fn a_socket_that_waits_in_vain_is_not_left_alone_on_a_connection() {
     world.client.disconnect(socket);
     world.run();
     assert!(!world.client.manager().is_open() && world.client.manager().is_active(late));
+}
+
+#[derive(Copy, Clone, Debug)]
+enum Op {
+    Emit,
+    Connect,
+    Disconnect,
+    Close,
+    /// The server ends the session.
+    Lose,
+    /// One turn of both sides, or all that there are.
+    Step,
+    Run,
+    Wait(u16),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        6 => Just(Op::Emit),
+        2 => Just(Op::Connect),
+        1 => Just(Op::Disconnect),
+        1 => Just(Op::Close),
+        1 => Just(Op::Lose),
+        6 => Just(Op::Step),
+        3 => Just(Op::Run),
+        4 => (0..30_000_u16).prop_map(Op::Wait),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1024))]
+
+    #[test]
+    fn whatever_happens_events_keep_their_order_and_nothing_is_left(
+        ops in proptest::collection::vec(op(), 0..60),
+        transports in 0..TRANSPORTS.len(),
+    ) {
+        let (mut world, socket) = World::new(TRANSPORTS[transports]);
+        let (mut number, mut log) = (0, Vec::new());
+        let emit = |world: &mut World, number: &mut u32| {
+            *number += 1;
+            world.client.emit(socket, encode_event("/", "e", number, None).unwrap(), None).unwrap();
+        };
+        for op in ops {
+            match op {
+                Op::Emit => emit(&mut world, &mut number),
+                Op::Connect => world.client.connect(world.now, socket),
+                Op::Disconnect => world.client.disconnect(socket),
+                Op::Close => world.client.close(),
+                Op::Lose => _ = world.server.as_mut().map(|server| server.close(world.now, CloseReason::TransportClose)),
+                Op::Step => _ = world.step(),
+                Op::Run => log.extend(world.run()),
+                Op::Wait(ms) => world.now += Duration::from_millis(ms.into()),
+            }
+        }
+        // With a healthy server, what is emitted now arrives.
+        world.client.connect(world.now, socket);
+        for _ in 0..10 {
+            log.extend(world.run());
+            world.now += Duration::from_secs(5);
+        }
+        prop_assert!(world.client.manager().is_connected(socket), "{:?}", log);
+        emit(&mut world, &mut number);
+        log.extend(world.run());
+        world.client.close();
+        log.extend(world.run());
+        prop_assert!(world.client.is_idle(), "{:?}", world.client);
+
+        let is_state = |line: &&str| *line == "connect" || line.starts_with("disconnect ");
+        let states: Vec<&str> = log.iter().map(String::as_str).filter(is_state).collect();
+        prop_assert!(states.chunks(2).all(|pair| pair[0] == "connect" && pair[1] != "connect"), "{:?}", states);
+        let arrived = log.iter().filter_map(|line| line.strip_prefix("server: [\"e\",")?.strip_suffix(']'));
+        let arrived: Vec<u32> = arrived.map(|number| number.parse().unwrap()).collect();
+        prop_assert!(arrived.is_sorted_by(|a, b| a < b), "{:?}", arrived);
+        prop_assert_eq!(arrived.last(), Some(&number));
+    }
 }

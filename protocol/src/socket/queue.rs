@@ -35,6 +35,10 @@ impl<T> Queue<T> {
         self.first.is_none()
     }
 
+    pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
+        self.first.iter().chain(&self.rest)
+    }
+
     /// Drops what `keep` does not want.
     pub(super) fn retain(&mut self, mut keep: impl FnMut(&T) -> bool) {
         self.rest.retain(&mut keep);

@@ -1,3 +1,4 @@
+use alloc::string::String;
 use core::fmt;
 
 use base64::Engine as _;
@@ -63,10 +64,8 @@ impl core::error::Error for HandshakeError {}
 /// use socketio_protocol::{Random, Seed};
 ///
 /// let key = Key::generate(&mut Random::new(Seed::new([0; 32])));
-/// let mut request = "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: localhost\r\n".to_string();
-/// for (name, value) in key.headers() {
-///     request += &format!("{name}: {value}\r\n");
-/// }
+/// let request = key.to_http1("localhost:3000", "/socket.io/?EIO=4&transport=websocket");
+/// assert!(request.starts_with("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nhost: localhost:3000\r\n"));
 ///
 /// // Later, with the status and the headers of the answer:
 /// let headers = [("upgrade", "websocket"), ("connection", "Upgrade"), ("sec-websocket-accept", "of another key")];
@@ -98,6 +97,17 @@ impl Key {
             ("sec-websocket-version", "13"),
             ("sec-websocket-key", self.as_str()),
         ]
+    }
+
+    /// The whole request for those who have a bare socket, as HTTP/1.1 writes it. `host` is the server's name, with the
+    /// port if that is not the usual one; `target` path and query. Of both only what may stand there is written.
+    pub fn to_http1(&self, host: &str, target: &str) -> String {
+        let mut head = http1_head("GET", host, target);
+        for (name, value) in self.headers() {
+            push_header(&mut head, name, value);
+        }
+        head.push_str("\r\n");
+        head
     }
 
     /// Checks the answer, by its status and the first value of each header that `header` finds by its lower-case name.
@@ -156,6 +166,18 @@ impl fmt::Display for AnswerError {
 
 impl core::error::Error for AnswerError {}
 
+/// The beginning of the head of a request: what is no visible ASCII is left out, and cannot end a line.
+pub(crate) fn http1_head(method: &str, host: &str, target: &str) -> String {
+    let visible = |text: &str| text.chars().filter(char::is_ascii_graphic).collect::<String>();
+    let mut head = [method, " ", &visible(target), " HTTP/1.1\r\n"].concat();
+    push_header(&mut head, "host", &visible(host));
+    head
+}
+
+pub(crate) fn push_header(head: &mut String, name: &str, value: &str) {
+    [name, ": ", value, "\r\n"].iter().for_each(|part| head.push_str(part));
+}
+
 /// Whether a header that is a list has an item, in any case.
 pub(crate) fn has_token(list: Option<&[u8]>, token: &[u8]) -> bool {
     list.unwrap_or_default().split(|byte| *byte == b',').any(|item| item.trim_ascii().eq_ignore_ascii_case(token))
@@ -183,6 +205,26 @@ mod tests {
     fn the_example_of_section_1_3() {
         let accept = Accept::new(Some(KEY), Some(b"13"));
         assert_eq!(accept.as_ref().map(Accept::as_str), Ok("s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+    }
+
+    #[test]
+    fn an_opening_handshake_as_it_is_written() {
+        let key = Key(KEY.try_into().unwrap());
+        for (host, target) in [("a:1", "/b?c=d"), ("a:1\r\nx: y\r\n\r\n", "/b?c=d HTTP/1.1\r\n\r\n")] {
+            let request = key.to_http1(host, target);
+            let mut headers = [httparse::EMPTY_HEADER; 6];
+            let mut parsed = httparse::Request::new(&mut headers);
+            assert!(parsed.parse(request.as_bytes()).unwrap().is_complete(), "{request}");
+            assert_eq!(parsed.method, Some("GET"));
+            let find = |name: &str| parsed.headers.iter().find(|header| header.name == name).map(|header| header.value);
+            let accept = Accept::new(find("sec-websocket-key"), find("sec-websocket-version")).unwrap();
+            assert_eq!(accept.as_str(), "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+            assert_eq!((find("upgrade"), find("connection")), (Some(&b"websocket"[..]), Some(&b"Upgrade"[..])));
+            assert_eq!(parsed.headers.len(), 5, "nothing breaks out of its place");
+            if host == "a:1" {
+                assert_eq!((parsed.path, find("host")), (Some(target), Some(host.as_bytes())));
+            }
+        }
     }
 
     #[test]

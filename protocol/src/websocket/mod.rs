@@ -54,8 +54,8 @@ pub(crate) use decoder::Located;
 pub use decoder::{Binary, Decoder, Incoming};
 pub(crate) use frame::Part;
 pub use frame::{Frame, FrameBuilder, Opcode};
-pub(crate) use handshake::has_token;
 pub use handshake::{Accept, AnswerError, HandshakeError, Key};
+pub(crate) use handshake::{has_token, http1_head, push_header};
 
 /// Which end of the connection this is. A server requires masked frames, a client unmasked ones.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]

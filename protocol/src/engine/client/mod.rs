@@ -15,7 +15,9 @@
 //!      server has answered 101 it is told by [`Client::handle_stream_opened`], its end by
 //!      [`Client::handle_stream_closed`] and its failure, at any time, by [`Client::handle_stream_failed`]. There is at
 //!      most one in the life of a client.
-//!    - [`Next::CloseStream`]: drop the stream, or the attempt to open it.
+//!    - [`Next::CloseStream`]: drop the stream, or the attempt to open it, and tell no more of it. A client is the single
+//!      owner of its stream and ignores what is told of one that it has given up, but whoever makes the next client must
+//!      not tell that one.
 //! 3. [`Io`] says what to wait for, all at once: for the stream to take [`Io::pending`], for bytes from the stream if
 //!    [`Io::wants_read`], and for [`Io::deadline`]. Whatever comes first, an answer, or something that the application
 //!    wants ([`Client::send`], [`Client::close`]) leads back to step 2; bytes that were read are lent to [`Client::next`].
@@ -24,6 +26,12 @@
 //!    that what was queued and the goodbye are delivered; then forget the client.
 //!
 //! Time is the `now` of each call. It never runs backwards for the client, and late, early and repeated calls are harmless.
+//!
+//! What was received counts before the time that has passed and before what went wrong since, in whatever order it is told
+//! between two calls of [`Client::next`]: an answer or bytes that come with a deadline are delivered, a ping among them
+//! keeps the session alive, and only then `ping timeout` or the failure is told. So nothing is lost if several `handle_*`
+//! calls follow each other. Only [`Client::close`] and [`Client::abort`] drop what was received: nobody wants it.
+//!
 //! What the server does wrong is no error of a call: the session ends with a [`CloseReason`].
 //!
 //! # What it decides
@@ -38,13 +46,14 @@
 //! | an upgrade after a fallback | none: the transport has failed already | ref | |
 //! | an open packet later, `3`, `5`, `6` | ignored | ours; ref | the reference takes over the id of a second handshake |
 //! | `2` | `3`, and the deadline starts anew; one `3` at most waits | ref; ours | a server that pings and does not read must not make a queue grow |
-//! | the deadline has passed when the application sends | `ping timeout`, and nothing is sent | ref | timers that were throttled |
+//! | the deadline has passed when the application sends | `ping timeout`, and nothing is sent, unless an answer of the server was not read yet | ref; ours | timers that were throttled |
+//! | the deadline has passed, and something was received | delivered; then `ping timeout`, if it was no ping | ours | a caller that comes late has not lost its server |
 //! | a packet that cannot be read | `parse error`; packets before it are delivered | ours | the reference says `transport error`, and `parse error` one layer up |
 //! | an answer that is not 200 | `transport error`, with the status | ref | |
 //! | a first poll that is answered with `1` | it has failed | ours | |
 //! | one batch of packets | at most the server's `maxPayload`, base64 counted exactly; a packet over it goes alone | ref | |
 //! | `1` over WebSocket | closed (`transport close`) | spec | the reference ignores it |
-//! | our goodbye | `1` behind what is queued, over WebSocket with a close frame | ref; spec | |
+//! | our goodbye | `1` behind what is queued: by a POST of its own, or with a close frame | ref; spec | in one body, the official server hears it first |
 //! | the first packet of a probe is not `3probe`, the probe ends or takes longer than `upgrade_timeout` | only the new stream is closed; polling goes on | ours | the reference leaves it open, and may stop polling for good |
 //! | the application closes while polling is paused for an upgrade | the goodbye goes by the transport that comes out of it | ref | |
 //! | the application closes before the session is open | all is dropped at once | ref | |
@@ -142,8 +151,11 @@ pub enum Next<'a, 'm> {
     OpenStream(String),
     /// The WebSocket stream took over from polling.
     Upgraded,
-    /// The WebSocket stream is no longer wanted, opened or not: shut it down and drop it.
+    /// The WebSocket stream is no longer wanted, opened or not: shut it down and drop it. What becomes of it is told to
+    /// nobody.
     CloseStream,
+    /// The server's ping came, and is answered: the connection is alive.
+    Ping,
     /// The session could not be opened; told once, and no [`Next::Closed`] after it.
     Failed(OpenError),
     /// The session is over for the application; told once, with what lies behind it, as far as known. What is queued and
@@ -233,6 +245,7 @@ enum Step<'b> {
     OpenStream(String),
     Upgraded,
     CloseStream,
+    Ping,
     Io,
     Finished,
 }
@@ -264,6 +277,16 @@ impl Client {
         client
     }
 
+    /// Goes on with the numbers of another client's requests, so that what is told of those cannot be taken for its own.
+    pub(crate) fn count_requests_from(&mut self, count: u64) {
+        self.polling.count = count;
+    }
+
+    /// The number of the request that was made last.
+    pub(crate) fn requests(&self) -> u64 {
+        self.polling.count
+    }
+
     /// The transport that carries messages now, or is being opened.
     pub fn transport(&self) -> Transport {
         self.transport
@@ -276,31 +299,32 @@ impl Client {
 
     /// The answer to a request, with its whole body.
     pub fn handle_response(&mut self, now: Instant, request: RequestId, status: u16, body: Bytes) {
-        self.tick(now);
+        self.now = self.now.max(now);
         self.take_response(request, status, body);
     }
 
     /// A request could not be made, or its answer did not come whole; `reason` is for the application to read.
     pub fn handle_request_failed(&mut self, now: Instant, request: RequestId, reason: impl Into<Cause>) {
-        self.tick(now);
+        self.now = self.now.max(now);
         self.take_failure(request, reason.into());
     }
 
     /// The stream of [`Next::OpenStream`] is a WebSocket now.
     pub fn handle_stream_opened(&mut self, now: Instant) {
-        self.tick(now);
+        self.now = self.now.max(now);
         self.open_up();
     }
 
-    /// The stream was closed by the server.
+    /// The stream was closed by the server, and all that was read from it was lent to [`Client::next`].
     pub fn handle_stream_closed(&mut self, now: Instant) {
-        self.tick(now);
+        self.now = self.now.max(now);
         self.lose_stream(CloseReason::TransportClose, Cause::from("the stream has ended"));
     }
 
-    /// The stream could not be opened, or it broke; `reason` is for the application to read.
+    /// The stream could not be opened, or it broke, and all that was read from it was lent to [`Client::next`]; `reason` is
+    /// for the application to read.
     pub fn handle_stream_failed(&mut self, now: Instant, reason: impl Into<Cause>) {
-        self.tick(now);
+        self.now = self.now.max(now);
         self.lose_stream(CloseReason::TransportError, reason.into());
     }
 
@@ -387,7 +411,7 @@ impl Client {
         if let Some(incoming) = self.next_whole(now, input) {
             return self.tell(incoming);
         }
-        self.tick(now);
+        self.now = self.now.max(now);
         if self.decoded.capacity() > 0 {
             self.decoded = Vec::new();
         }
@@ -403,6 +427,7 @@ impl Client {
             Step::OpenStream(target) => Next::OpenStream(target),
             Step::Upgraded => Next::Upgraded,
             Step::CloseStream => Next::CloseStream,
+            Step::Ping => Next::Ping,
             Step::Again | Step::Io => {
                 self.fill();
                 Next::Io(Io { client: self })
@@ -411,8 +436,8 @@ impl Client {
         }
     }
 
-    /// The order decides: what is given up is told first, all that polling has brought before the stream takes over, and a
-    /// poll is sent when nothing else is left.
+    /// The order decides: what is given up is told first, all that polling has brought before the stream takes over, what
+    /// was received before the time that has passed, and a poll is sent when nothing else is left.
     fn step<'b>(&mut self, input: &mut Input<'b>) -> Step<'b> {
         loop {
             if let Some(outcome) = self.outcome.take() {
@@ -424,6 +449,7 @@ impl Client {
                 .or_else(|| self.read_answer())
                 .or_else(|| self.take_over())
                 .or_else(|| self.read_stream(input))
+                .or_else(|| self.expire())
                 .or_else(|| self.post())
                 .or_else(|| self.open_stream())
                 .or_else(|| self.poll())
@@ -434,18 +460,27 @@ impl Client {
         }
     }
 
-    /// Lets time pass, never backwards. Everything that happens at a time happens here.
+    /// Lets time pass, never backwards. What polling has brought is read first.
     fn tick(&mut self, now: Instant) {
         self.now = self.now.max(now);
+        if self.polling.is_read() {
+            self.expire();
+        }
+    }
+
+    /// Everything that happens at a time happens here: it has no meaning for what came before that was noticed.
+    fn expire<'b>(&mut self) -> Option<Step<'b>> {
         if self.probe_is_late() {
             self.fail_probe(None);
+            return Some(Step::Again);
         }
         match self.state {
             State::Opening { attempt, .. } if self.now >= attempt => self.fail_attempt(OpenError::Timeout),
             State::Open { due } if self.now >= due => self.end(CloseReason::PingTimeout, None),
             State::Closing { deadline } if self.now >= deadline => self.finish(),
-            _ => {}
+            _ => return None,
         }
+        Some(Step::Again)
     }
 
     /// Tries the next transport, until `end` at the latest. If there is none, opening has failed of `error`.
@@ -494,12 +529,13 @@ impl Client {
     }
 
     /// The server's ping came: it is alive, and wants to know whether this side is.
-    fn handle_ping(&mut self) {
+    fn handle_ping<'b>(&mut self) -> Step<'b> {
         let silence = self.handshake.as_ref().map_or(Duration::ZERO, Handshake::silence);
         self.state = State::Open { due: self.now + silence };
         self.pong = true;
         self.queue.rest();
         self.rest();
+        Step::Ping
     }
 
     /// The server ended the session, broke its rules or is gone: nothing that is queued is delivered any more.

@@ -1,13 +1,13 @@
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::mem;
 
 use bytes::Bytes;
 
 use super::{Cause, Client, CloseReason, HandshakeError, OpenError, State, Step, Transport, target};
-use crate::engine::payload::{packet_len, write_packet};
+use crate::engine::payload::write_packet;
 use crate::engine::{PacketType, PayloadReader, Segment};
-use crate::websocket::Opcode;
+use crate::websocket::{Opcode, http1_head, push_header};
 
 /// A number for an HTTP request, by which the caller tells what became of it.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -34,16 +34,31 @@ impl Request {
     pub fn method(&self) -> &'static str {
         if self.body.is_empty() { "GET" } else { "POST" }
     }
+
+    /// The whole request for those who have a bare socket, as HTTP/1.1 writes it on a connection that ends with the
+    /// answer. `host` is the server's name, with the port if that is not the usual one; only what may stand there is written.
+    pub fn to_http1(&self, host: &str) -> Vec<u8> {
+        let mut head = http1_head(self.method(), host, &self.target);
+        push_header(&mut head, "connection", "close");
+        if !self.body.is_empty() {
+            push_header(&mut head, "content-type", Self::CONTENT_TYPE);
+            push_header(&mut head, "content-length", &self.body.len().to_string());
+        }
+        head.push_str("\r\n");
+        [head.as_bytes(), &self.body].concat()
+    }
 }
 
 /// The HTTP requests of a client: at most one poll and one POST are under way.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Polling {
     /// How many requests were made.
-    count: u64,
+    pub(super) count: u64,
     poll: Option<RequestId>,
     post: Option<Post>,
     answer: Option<Answer>,
+    /// Of what polling has failed, to be told when the answer is read.
+    failure: Option<Cause>,
     /// Requests that the caller is to give up.
     cancelled: Vec<RequestId>,
 }
@@ -73,6 +88,11 @@ impl Polling {
         self.post.map_or(0, |post| post.len)
     }
 
+    /// Whether all that came was told.
+    pub(super) fn is_read(&self) -> bool {
+        self.answer.is_none()
+    }
+
     /// Whether nothing is under way, and all that came was told.
     pub(super) fn rests(&self) -> bool {
         self.poll.is_none() && self.post.is_none() && self.answer.is_none()
@@ -82,7 +102,7 @@ impl Polling {
     pub(super) fn abandon(&mut self) {
         let post = self.post.take().map(|post| post.id);
         self.cancelled.extend(self.poll.take().into_iter().chain(post));
-        self.answer = None;
+        (self.answer, self.failure) = (None, None);
     }
 
     /// A request is over, of which the caller knows.
@@ -124,6 +144,7 @@ impl Client {
     fn fail_polling(&mut self, cause: Cause) {
         match self.state {
             State::Opening { .. } => self.fail_attempt(OpenError::Polling(Some(cause))),
+            State::Open { .. } if !self.polling.is_read() => self.polling.failure = Some(cause),
             _ => self.end(CloseReason::TransportError, Some(cause)),
         }
     }
@@ -157,7 +178,11 @@ impl Client {
 
     /// Reads the next packet of the answer to a poll.
     pub(super) fn read_answer<'b>(&mut self) -> Option<Step<'b>> {
-        let answer = self.polling.answer.as_mut()?;
+        let Some(answer) = &mut self.polling.answer else {
+            let cause = self.polling.failure.take()?;
+            self.fail_polling(cause);
+            return Some(Step::Again);
+        };
         let mut reader = answer.reader;
         let segment = reader.next(&answer.body);
         if matches!(self.state, State::Opening { .. }) {
@@ -175,7 +200,7 @@ impl Client {
                 self.decoded = bytes;
                 return Some(Step::Decoded);
             }
-            Ok(Some(Segment::Text(PacketType::Ping, _))) if open => self.handle_ping(),
+            Ok(Some(Segment::Text(PacketType::Ping, _))) if open => return Some(self.handle_ping()),
             Ok(Some(Segment::Text(PacketType::Close, _))) => self.end(CloseReason::TransportClose, None),
             Ok(Some(_)) => {}
             Err(_) if open => self.end(CloseReason::ParseError, None),
@@ -211,7 +236,7 @@ impl Client {
         }
     }
 
-    /// Delivers what is queued, as much as the server takes at once, and the goodbye behind the last of it.
+    /// Delivers what is queued, as much as the server takes at once, and then the goodbye.
     pub(super) fn post<'b>(&mut self) -> Option<Step<'b>> {
         let closing = matches!(self.state, State::Closing { .. });
         let due = self.pong || !self.queue.is_empty() || closing;
@@ -222,8 +247,9 @@ impl Client {
             write_packet(Opcode::Text, PONG, &mut body);
         }
         self.queue.move_into(&mut body, limit);
-        let fits = body.is_empty() || body.len() + packet_len(Opcode::Text, CLOSE) <= limit;
-        let last = closing && self.queue.is_empty() && fits;
+        // The goodbye goes alone, as the official client's does: the official server closes the session while it reads a
+        // body, before it looks at what stood in front.
+        let last = closing && body.is_empty();
         if last {
             write_packet(Opcode::Text, CLOSE, &mut body);
         }

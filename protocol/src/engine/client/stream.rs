@@ -197,16 +197,15 @@ impl Client {
         }
     }
 
-    /// The short way of [`Client::next`] for nearly every message: nothing is due, there is nothing but the stream, and
-    /// the message lies whole in the input.
+    /// The short way of [`Client::next`] for nearly every message: there is nothing but the stream, and the message lies
+    /// whole in the input.
     #[inline]
     pub(super) fn next_whole<'b>(
         &mut self,
         now: Instant,
         input: &mut Input<'b>,
     ) -> Option<Result<Incoming<'b>, CloseCode>> {
-        let State::Open { due } = self.state else { return None };
-        let is_plain = now < due && self.transport == Transport::WebSocket;
+        let is_plain = matches!(self.state, State::Open { .. }) && self.transport == Transport::WebSocket;
         let stream = self.stream.as_mut().filter(|_| is_plain && !input.is_empty())?;
         let incoming = stream.decoder.next_whole(PacketType::Message as u8, input)?;
         self.now = self.now.max(now);
@@ -281,7 +280,7 @@ impl Client {
         }
         match react(stream.decoder.lend(located)) {
             Reaction::Pong(pong) if !stream.out.ended => stream.out.pong = Some(pong),
-            Reaction::Heartbeat if open => self.handle_ping(),
+            Reaction::Heartbeat if open => return self.handle_ping(),
             Reaction::End(reason, code) => self.end_with(reason, code.map(Cause::Code), code),
             Reaction::Ignore | Reaction::Pong(_) | Reaction::Heartbeat => {}
         }
@@ -379,15 +378,17 @@ impl Client {
         if core::mem::take(&mut self.pong) {
             out.push_frame(&Frame::text("3"), &mut self.random);
         }
-        let mut taken = 0;
-        for part in self.queue.frames() {
-            if out.bytes.len() >= Outgoing::BATCH {
-                break;
+        if !self.queue.is_empty() {
+            let mut taken = 0;
+            for part in self.queue.frames() {
+                if out.bytes.len() >= Outgoing::BATCH {
+                    break;
+                }
+                out.push(part, &mut self.random);
+                taken += part.len();
             }
-            out.push(part, &mut self.random);
-            taken += part.len();
+            self.queue.written(taken);
         }
-        self.queue.written(taken);
         if self.queue.is_empty() && matches!(self.state, State::Closing { .. }) {
             out.push_frame(&Frame::text("1"), &mut self.random);
             out.end(None, &mut self.random);

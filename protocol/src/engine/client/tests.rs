@@ -38,7 +38,9 @@ struct World {
     /// What was written to the stream.
     outbound: Vec<u8>,
     decoder: Decoder,
-    /// What came out since the last look.
+    /// Pings that were told.
+    pings: u32,
+    /// What else came out since the last look.
     log: Vec<String>,
 }
 
@@ -53,6 +55,7 @@ impl World {
             reads: true,
             outbound: Vec::new(),
             decoder: Decoder::new(Role::Server, 1 << 24),
+            pings: 0,
             log: Vec::new(),
         };
         world.run();
@@ -174,6 +177,10 @@ impl World {
         loop {
             let next = self.client.next(self.now, &mut input);
             let Next::Io(mut io) = next else {
+                if let Next::Ping = next {
+                    self.pings += 1;
+                    continue;
+                }
                 let entry = describe(next);
                 let finished = entry == "finished";
                 if !finished || self.log.last() != Some(&entry) {
@@ -209,6 +216,7 @@ fn describe(next: Next<'_, '_>) -> String {
         Next::CancelRequest(id) => format!("{}: cancelled", id.0),
         Next::OpenStream(target) => format!("stream {target}"),
         Next::Upgraded => "upgraded".to_string(),
+        Next::Ping => "ping".to_string(),
         Next::CloseStream => "close stream".to_string(),
         Next::Failed(error) => format!("failed: {error}"),
         Next::Closed(reason, None) => format!("closed: {reason}"),

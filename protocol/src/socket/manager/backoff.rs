@@ -1,11 +1,13 @@
 use core::time::Duration;
 
 use super::Config;
+use super::slot::MIN_TIMEOUT;
 use crate::Random;
 
 /// How long to wait after so many attempts have failed: the formula of the official client (`backo2`), whole milliseconds.
 ///
-/// It differs where the official client's numbers overflow: there a wait may become none.
+/// It differs where the official client's numbers overflow: there a wait may become none. None is shorter than a
+/// millisecond.
 pub(super) fn delay(config: &Config, attempts: u32, random: &mut Random) -> Duration {
     let max = millis(config.reconnection_delay_max, 5000.0);
     // 64 doublings of a millisecond exceed every delay, whatever chance takes away.
@@ -18,7 +20,7 @@ pub(super) fn delay(config: &Config, attempts: u32, random: &mut Random) -> Dura
         let less = ((number * 10.0) as u64).is_multiple_of(2);
         delay = if less { delay - deviation } else { delay + deviation };
     }
-    Duration::from_millis(delay.min(max) as u64)
+    Duration::from_millis(delay.min(max) as u64).max(MIN_TIMEOUT)
 }
 
 fn millis(duration: Duration, instead_of_zero: f64) -> f64 {
@@ -110,5 +112,15 @@ mod tests {
         let config = config(0, 0, 0.0);
         let delays = [0, 1, 2, 3].map(|attempts| delay(&config, attempts, &mut random).as_millis());
         assert_eq!(delays, [1000, 2000, 4000, 5000]);
+    }
+
+    #[test]
+    fn no_delay_is_none() {
+        let mut random = Random::new(Seed::new([5; 32]));
+        let nanos = Duration::from_nanos(1);
+        for (min, max) in [(nanos, Duration::MAX), (Duration::MAX, nanos), (nanos, nanos)] {
+            let config = Config { reconnection_delay: min, reconnection_delay_max: max, ..Config::default() };
+            assert_eq!(delay(&config, 0, &mut random), Duration::from_millis(1));
+        }
     }
 }

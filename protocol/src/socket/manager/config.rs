@@ -17,7 +17,8 @@ pub struct Config {
     pub reconnection: bool,
     /// How often in a row, until a namespace lets this side in; `None`, endlessly.
     pub reconnection_attempts: Option<u32>,
-    /// The delay before the first of these attempts; 1 s, for which zero stands, too. It doubles with each.
+    /// The delay before the first of these attempts; 1 s, for which zero stands, too. It doubles with each. No delay is
+    /// shorter than a millisecond.
     pub reconnection_delay: Duration,
     /// The longest delay; 5 s, for which zero stands, too.
     pub reconnection_delay_max: Duration,
@@ -25,7 +26,7 @@ pub struct Config {
     pub randomization_factor: f64,
     /// Time that one attempt to open the connection may take; 20 s. `None`, any.
     pub timeout: Option<Duration>,
-    /// Time that the answer to a CONNECT may take; 20 s. `None`, any.
+    /// Time that the answer to a CONNECT may take, and the answer to one that has to come first; 20 s. `None`, any.
     pub connect_timeout: Option<Duration>,
     /// Bytes that one socket's events may have while they wait for a connection, or with retries for an answer; 8 MiB. Each
     /// event counts 64 bytes more than it has. One may exceed the limit when nothing else waits.
@@ -75,7 +76,7 @@ pub struct SocketOptions {
     /// How often an event of [`emit_with_retries`](super::Manager::emit_with_retries) is sent again if it is not answered;
     /// 0, never.
     pub retries: u32,
-    /// How long the answer to each try may take; `None`, as long as the connection lasts.
+    /// How long the answer to each try may take, a millisecond at least; `None`, as long as the connection lasts.
     pub ack_timeout: Option<Duration>,
 }
 

@@ -3,7 +3,7 @@ use core::fmt;
 
 use crate::Instant;
 use crate::engine::{CloseReason, Packet};
-use crate::socket::{ConnectError, DisconnectReason, Payload, SocketKey};
+use crate::socket::{ConnectError, DisconnectReason, Header, Payload, SocketKey};
 
 /// What a [`Manager`](super::Manager) wants next.
 #[derive(Debug)]
@@ -81,9 +81,13 @@ pub enum Event<'a> {
     },
     /// The connection is open: the manager's `open`.
     Opened,
+    /// The server's ping came: the manager's `ping`. Told by [`Client`](crate::client::Client), which has the connection; a
+    /// [`Manager`](super::Manager) alone hears of no ping.
+    Ping,
     /// The connection could not be opened, or is about to be lost: the manager's `error`.
     Error(OpenError),
-    /// The connection is lost, or was closed: the manager's `close`.
+    /// The connection is lost, or was closed: the manager's `close`. It may not have been open yet, or not any more, if the
+    /// application no longer wants it.
     Closed(CloseReason),
     /// The connection is to be opened again, for the how manieth time since a socket was connected: `reconnect_attempt`.
     ReconnectAttempt(u32),
@@ -169,13 +173,13 @@ impl core::error::Error for OpenError {}
 pub enum ConnectFailure {
     /// The connection could not be opened; it is tried again.
     Open(OpenError),
-    /// The connection, or the namespace, was closed before it answered.
+    /// The connection, or the namespace, was closed before it answered or could be asked.
     Closed(DisconnectReason),
     /// The namespace refuses. It is not asked again until [`Manager::connect`](super::Manager::connect).
     Refused(ConnectError),
     /// The namespace has not answered for [`Config::connect_timeout`](super::Config::connect_timeout).
     Timeout,
-    /// The server answers as those of version 2 do. It is asked again at the next connection.
+    /// The server answers as those of version 2 do. It is asked again on the next connection.
     Version,
 }
 
@@ -242,9 +246,23 @@ impl fmt::Display for EmitError {
 
 impl core::error::Error for EmitError {}
 
-/// A namespace must start with a slash, have no comma, and at most 512 bytes.
+/// The name of a namespace starts with a slash, and has no comma, no control character (one parts the packets of a poll),
+/// and at most 512 bytes.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub struct InvalidNamespace;
+
+impl InvalidNamespace {
+    /// Looks at a name.
+    ///
+    /// # Errors
+    ///
+    /// It cannot be one.
+    pub fn check(name: &str) -> Result<(), Self> {
+        let has_no = |forbidden: char| forbidden != ',' && !forbidden.is_control();
+        let valid = name.starts_with('/') && name.len() <= Header::MAX_NAMESPACE && name.chars().all(has_no);
+        if valid { Ok(()) } else { Err(Self) }
+    }
+}
 
 impl fmt::Display for InvalidNamespace {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

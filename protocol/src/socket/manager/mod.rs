@@ -76,14 +76,23 @@
 //! | the connection cannot be opened in time, or at all | `connect_error` | yes | yes |
 //! | it is lost, or closed for a `parse error`, while the socket is connected | `disconnect` | yes | yes |
 //! | the same before the namespace answers | `connect_error` | yes | yes |
-//! | the namespace does not answer in time | `connect_error` | with the next connection; at once if no other socket is connected | yes |
-//! | the namespace answers as version 2 does | `connect_error` | with the next connection | yes |
+//! | the namespace does not answer in time, or as version 2 does | `connect_error` | with the next connection, which is opened after a delay if no other socket has a use for this one | yes |
 //! | the namespace refuses | `connect_error` | no | no |
 //! | the server disconnects the socket | `disconnect`, `io server disconnect` | no | no |
 //! | [`Manager::disconnect`] | `disconnect`, `io client disconnect`, if it was connected | no | no |
 //!
-//! When the last active socket leaves, the connection is closed. [`Manager::connect`] brings a socket back; one that was
-//! refused twice and more in a row has to wait as long as after so many failed attempts.
+//! When the last active socket leaves, the connection is closed. [`Manager::connect`] brings a socket back, and leads to
+//! one attempt at least to open the connection if there is none, whatever the configuration says.
+//!
+//! A socket that was refused twice and more in a row has to wait as long as after so many failed attempts. The end of that
+//! wait opens the connection only if nothing was tried since the application asked for it: if the connection is lost or
+//! cannot be opened meanwhile, the socket is told `connect_error` as all others, and waits for the next connection with
+//! them. So after [`Event::ReconnectFailed`], or with [`Config::reconnection`] off, no timer opens a connection.
+//!
+//! A namespace is asked once at a time on one connection, or servers would close it. A socket that is disconnected and
+//! connected again while CONNECT is unanswered takes the answer for its own if it would send the same. If its credentials
+//! are others, it waits for the answer, leaves the namespace again if that lets it in, and then asks. It has
+//! [`Config::connect_timeout`] for each of the two. A CONNECT follows a DISCONNECT after a tenth of a second.
 //!
 //! # Events
 //!
@@ -109,15 +118,15 @@
 //!
 //! # Where this differs from the official client
 //!
-//! There, opening the connection is enough to start with the shortest delay again; CONNECT may stay unanswered for ever; a
-//! second `connect()` sends a second CONNECT, for which servers close the connection; `disconnect` is told to sockets that
-//! never were connected; volatile events are kept while a namespace has not answered; what arrived early is told on the
-//! next connection, if the first was lost before the answer; an answer that an event gets too late is sent on whatever
-//! connection there is; an answer to an earlier try of an event with retries does not count; buffers have no limits; the
-//! last argument of any event is taken for its offset, even if it is the event's name; and after 1024 attempts the formula
-//! gives no delay, or the longest, as chance has it.
-//!
-//! The connection's `ping` is not told here, since no message of Socket.IO comes with it.
+//! There, opening the connection is enough to start with the shortest delay again; CONNECT may stay unanswered for
+//! ever; a server of version 2 is not asked again, and the connection to it stays open; a second `connect()` sends a
+//! second CONNECT, and one right behind a DISCONNECT, for both of which servers close the connection; `close` is told
+//! whenever no socket is active, even if nothing was open or wanted; `disconnect` is told to sockets that never were
+//! connected; volatile events are kept while a namespace has not answered; what arrived early is told on the next
+//! connection, if the first was lost before the answer; an answer that an event gets too late is sent on whatever
+//! connection there is; an answer to an earlier try of an event with retries does not count; buffers have no limits;
+//! the last argument of any event is taken for its offset, even if it is the event's name; and after 1024 attempts the
+//! formula gives no delay, or the longest, as chance has it.
 
 mod backoff;
 mod config;

@@ -2,6 +2,7 @@ use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::time::Duration;
 
 use memchr::memrchr;
 
@@ -14,7 +15,10 @@ use crate::socket::text;
 use crate::{Instant, SocketId};
 
 /// What never comes.
-pub(super) const NEVER: Instant = Instant::from_epoch(core::time::Duration::MAX);
+pub(super) const NEVER: Instant = Instant::from_epoch(Duration::MAX);
+
+/// No timer of JavaScript is shorter. Without one, what is tried again for want of time would be so at once, and for ever.
+pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// The socket of a namespace, or a place for one.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,8 +29,6 @@ pub(super) struct Slot {
     pub(super) options: SocketOptions,
     /// How often it was begun to connect: what is asked in one turn is not answered in another.
     pub(super) turn: u32,
-    /// CONNECTs of this connection that were not answered by one.
-    pub(super) unanswered: u32,
     pub(super) id: Option<SocketId>,
     pub(super) recovered: bool,
     /// By what the server knows the socket again, if it can.
@@ -37,6 +39,8 @@ pub(super) struct Slot {
     refusals: u32,
     /// Not to be connected before.
     pub(super) held: Option<Instant>,
+    /// Then a connection is opened for it, if there is none: the application has asked for that, and nothing came of it.
+    pub(super) opens: bool,
     /// Ids given out.
     pub(super) ids: u64,
     pub(super) acks: Acks,
@@ -76,8 +80,10 @@ pub(super) enum Phase {
     Wanted,
     /// The application was asked for its credentials.
     Asked,
-    /// CONNECT was sent. An answer is late after this time, or is so already.
-    Connecting(Option<Instant>),
+    /// CONNECT was sent. An answer is late after this time.
+    Connecting(Instant),
+    /// It was told that the answer is late, or is one of version 2. Another may come.
+    Late,
     /// It is connected, but what arrived early was not told, and what is buffered not sent.
     Flushing,
     Connected,
@@ -88,9 +94,9 @@ impl Phase {
         !matches!(self, Self::Free | Self::Inactive)
     }
 
-    /// Whether it waits for somebody who was not told to be late.
-    pub(super) fn is_pending(self) -> bool {
-        matches!(self, Self::Asked | Self::Connecting(Some(_)) | Self::Flushing)
+    /// Whether it has a use for the connection that there is.
+    pub(super) fn is_promising(self) -> bool {
+        matches!(self, Self::Asked | Self::Connecting(_) | Self::Flushing | Self::Connected)
     }
 }
 
@@ -98,6 +104,8 @@ impl Phase {
 struct Queued {
     packet: Packet,
     id: u64,
+    /// How long the answer to a try may take, where it is not as long as the options say.
+    timeout: Option<Duration>,
     tries: u32,
 }
 
@@ -125,6 +133,10 @@ impl Slot {
 
     pub(super) fn buffered(&self) -> usize {
         self.buffer.len() + self.queue.len()
+    }
+
+    pub(super) fn buffered_bytes(&self) -> usize {
+        self.bytes
     }
 
     fn has_room(&self, packet: &Packet, config: &Config) -> Result<(), EmitError> {
@@ -163,10 +175,16 @@ impl Slot {
     }
 
     /// Keeps an event until it is answered.
-    pub(super) fn enqueue(&mut self, packet: Packet, id: u64, config: &Config) -> Result<(), EmitError> {
+    pub(super) fn enqueue(
+        &mut self,
+        packet: Packet,
+        id: u64,
+        timeout: Option<Duration>,
+        config: &Config,
+    ) -> Result<(), EmitError> {
         self.has_room(&packet, config)?;
         self.bytes += packet.cost();
-        self.queue.push_back(Queued { packet, id, tries: 0 });
+        self.queue.push_back(Queued { packet, id, timeout, tries: 0 });
         Ok(())
     }
 
@@ -174,7 +192,8 @@ impl Slot {
     pub(super) fn retry(&mut self, now: Instant) -> Option<Packet> {
         let first = self.queue.front_mut().filter(|_| self.phase == Phase::Connected && self.in_flight.is_none())?;
         first.tries = first.tries.saturating_add(1);
-        self.in_flight = Some(self.options.ack_timeout.map_or(NEVER, |timeout| now + timeout));
+        let timeout = first.timeout.or(self.options.ack_timeout);
+        self.in_flight = Some(timeout.map_or(NEVER, |timeout| now + timeout.max(MIN_TIMEOUT)));
         Some(first.packet.clone())
     }
 
@@ -237,7 +256,7 @@ impl Slot {
     pub(super) fn leave(&mut self, phase: Phase) {
         self.phase = phase;
         self.id = None;
-        self.early = VecDeque::new();
+        self.opens = false;
     }
 
     /// Remembers how far the events have come, if the server counts them: by their last argument.

@@ -193,6 +193,7 @@ impl Auditor {
                 }
                 Next::CancelRequest(id) => assert!(self.forget(id), "nothing to give up"),
                 Next::OpenStream(_) => assert!(!mem::replace(&mut self.stream, true)),
+                Next::Ping => {}
                 Next::Upgraded => assert!(!mem::replace(&mut self.upgraded, true) && self.polling.is_empty()),
                 Next::CloseStream => {
                     assert!(mem::take(&mut self.stream), "no stream to close");

@@ -40,6 +40,94 @@ fn a_poll_follows_when_all_of_the_last_one_is_told() {
 }
 
 #[test]
+fn what_was_received_counts_before_the_time_that_has_passed() {
+    for late_answer in [false, true] {
+        let mut world = World::polling();
+        let answer = |world: &mut World, body: &'static str| {
+            let before = world.now;
+            world.now += 500 * MS;
+            let now = if late_answer { world.now } else { before };
+            world.client.handle_response(now, RequestId(2), 200, body.into());
+        };
+        answer(&mut world, "4a\u{1e}2\u{1e}4b");
+        assert_eq!(world.client.send(world.now, Packet::text("c")), Ok(()), "the answer may have a ping");
+        world.run();
+        assert_eq!(world.log(), ["text a", "text b", "3: POST 3\u{1e}4c", "4: GET"]);
+        assert_eq!((world.pings, world.deadline()), (1, world.now + 500 * MS));
+        let mut world = World::polling();
+        answer(&mut world, "4a\u{1e}4b");
+        world.run();
+        assert_eq!(world.log(), ["text a", "text b", "closed: ping timeout", "finished"]);
+        // The handshake, too.
+        let mut world = World::new(Config { connect_timeout: 500 * MS, ..config(POLLING) });
+        world.log();
+        let before = world.now;
+        world.now += 500 * MS;
+        let now = if late_answer { world.now } else { before };
+        world.client.handle_response(now, RequestId(1), 200, HANDSHAKE.into());
+        world.run();
+        assert_eq!(world.log(), ["opened", "2: GET"]);
+    }
+}
+
+#[test]
+fn what_was_received_counts_before_what_has_failed_since() {
+    for status in [None, Some(500)] {
+        let mut world = World::polling();
+        world.send("x");
+        world.log();
+        world.client.handle_response(world.now, RequestId(2), 200, "4a\u{1e}4b".into());
+        let cause = match status {
+            None => {
+                world.client.handle_request_failed(world.now, RequestId(3), "refused");
+                "refused"
+            }
+            Some(status) => {
+                world.client.handle_response(world.now, RequestId(3), status, Bytes::new());
+                "status 500"
+            }
+        };
+        world.client.send(world.now, Packet::text("late")).unwrap();
+        world.run();
+        let closed = format!("closed: transport error: {cause}");
+        assert_eq!(world.log(), ["text a", "text b", &*closed, "finished"]);
+    }
+}
+
+#[test]
+fn an_answer_is_taken_once() {
+    let mut world = World::polling();
+    for body in ["4a", "4b"] {
+        world.client.handle_response(world.now, RequestId(2), 200, body.into());
+    }
+    world.client.handle_request_failed(world.now, RequestId(2), "refused");
+    world.run();
+    assert_eq!(world.log(), ["text a", "3: GET"]);
+}
+
+#[test]
+fn who_closes_wants_no_more() {
+    let mut world = World::polling();
+    world.send("x");
+    world.log();
+    world.client.handle_response(world.now, RequestId(2), 200, "4a\u{1e}4b".into());
+    world.client.handle_request_failed(world.now, RequestId(3), "refused");
+    world.close();
+    assert_eq!(world.log(), ["closed: forced close", "finished"]);
+}
+
+#[test]
+fn requests_as_they_are_written() {
+    let request =
+        |body: &'static str| Request { id: RequestId(1), target: "/a/?b=c".into(), body: body.into(), max_answer: 1 };
+    let get = "GET /a/?b=c HTTP/1.1\r\nhost: h:1\r\nconnection: close\r\n\r\n";
+    assert_eq!(request("").to_http1("h:1"), get.as_bytes());
+    let post = "POST /a/?b=c HTTP/1.1\r\nhost: h:1\r\nconnection: close\r\ncontent-type: text/plain;charset=UTF-8\r\n\
+        content-length: 4\r\n\r\n4\u{e9}x";
+    assert_eq!(request("4\u{e9}x").to_http1("h: 1\r\n"), post.as_bytes());
+}
+
+#[test]
 fn requests_have_their_limits() {
     let mut world = World::new(Config { max_payload: 1000, max_handshake: 500, ..config(POLLING) });
     world.client.send(world.now, Packet::text("a")).unwrap();
@@ -221,10 +309,12 @@ fn the_goodbye_comes_behind_what_is_queued() {
     world.close();
     assert_eq!(world.log(), ["3: POST 4a", "closed: forced close"]);
     world.answer(3, "ok");
-    assert_eq!(world.log(), ["4: POST 4b\u{1e}1"]);
+    assert_eq!(world.log(), ["4: POST 4b"], "behind it, not with it");
+    world.answer(4, "ok");
+    assert_eq!(world.log(), ["5: POST 1"]);
     world.answer(2, "4late");
     assert_eq!(world.log(), [""; 0], "no message, and no poll");
-    world.answer(4, "ok");
+    world.answer(5, "ok");
     assert_eq!(world.log(), ["finished"]);
 }
 
@@ -239,19 +329,7 @@ fn the_goodbye_alone_and_the_poll_is_given_up_behind_it() {
 }
 
 #[test]
-fn a_goodbye_that_does_not_fit_goes_alone() {
-    let mut world = World::polling();
-    world.client.send(world.now, Packet::text(&"x".repeat(98))).unwrap();
-    world.close();
-    assert_eq!(world.log()[1].len(), "3: POST ".len() + 99);
-    world.answer(3, "ok");
-    assert_eq!(world.log(), ["4: POST 1"]);
-    world.answer(4, "ok");
-    assert_eq!(world.log(), ["2: cancelled", "finished"]);
-}
-
-#[test]
-fn a_goodbye_does_not_overtake_what_does_not_fit_with_it() {
+fn a_goodbye_does_not_overtake_what_does_not_fit_into_one_request() {
     let mut world = World::polling();
     for length in [50, 60] {
         world.client.send(world.now, Packet::text(&"x".repeat(length))).unwrap();
@@ -259,7 +337,9 @@ fn a_goodbye_does_not_overtake_what_does_not_fit_with_it() {
     world.close();
     assert_eq!(world.log()[1], format!("3: POST 4{}", "x".repeat(50)));
     world.answer(3, "ok");
-    assert_eq!(world.log(), [format!("4: POST 4{}\u{1e}1", "x".repeat(60))]);
+    assert_eq!(world.log(), [format!("4: POST 4{}", "x".repeat(60))]);
+    world.answer(4, "ok");
+    assert_eq!(world.log(), ["5: POST 1"]);
 }
 
 #[test]

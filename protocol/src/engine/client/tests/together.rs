@@ -279,6 +279,7 @@ impl Pair {
                     assert_eq!(self.link, Link::default());
                     self.link = Link { asked: Some(target), client: true, ..Link::default() };
                 }
+                Next::Ping => {}
                 Next::Upgraded => assert!(!mem::replace(&mut self.upgraded, true)),
                 Next::CloseStream => {
                     assert!(mem::take(&mut self.link.client), "no stream to close");

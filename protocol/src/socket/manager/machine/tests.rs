@@ -3,9 +3,13 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::time::Duration;
 
+use super::receive::cost;
 use super::*;
 use crate::Seed;
-use crate::socket::{Encoder, encode_ack};
+use crate::socket::manager::backoff::delay;
+use crate::socket::manager::{Event, OpenError};
+use crate::socket::{ConnectError, Encoder, Header, PacketType, encode_ack};
+use crate::websocket::Binary;
 
 mod connection;
 mod events;
@@ -99,7 +103,11 @@ impl World {
         let ack = deadline.map(|deadline| ExpectedAck { id: id.unwrap(), deadline });
         match how {
             "emit" => return self.manager.emit(key, packet, ack),
-            "retry" => return self.manager.emit_with_retries(self.now, key, packet, id.unwrap()),
+            "retry" => {
+                // `retry / event 100` gives each try so long.
+                let timeout = words.get(3).and_then(|ms| ms.parse().ok()).map(Duration::from_millis);
+                return self.manager.emit_with_retries(self.now, key, packet, id.unwrap(), timeout);
+            }
             _ => {}
         }
         if !self.manager.emit_volatile(key, packet, ack, how == "volatile")? {
@@ -198,6 +206,7 @@ fn told(
         }
         Event::Ack { socket, id, payload } => ("ack".into(), Some(socket), format!("{id} {}", payload.json())),
         Event::AckFailed { socket, id, error } => ("failed".into(), Some(socket), format!("{id} {error}")),
+        Event::Ping => ("ping".into(), None, String::new()),
         Event::Opened => ("opened".into(), None, String::new()),
         Event::Error(error) => ("error".into(), None, error.to_string()),
         Event::Closed(reason) => ("closed".into(), None, reason.to_string()),

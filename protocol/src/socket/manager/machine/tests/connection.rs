@@ -29,7 +29,7 @@ fn one_connection_carries_all_namespaces() {
 #[test]
 fn namespaces_have_names() {
     let mut world = World::new(config());
-    for name in ["", "a", "a/", "/a,b", &["/", &"x".repeat(512)].concat()] {
+    for name in ["", "a", "a/", "/a,b", "/a\u{1e}1", "/a\n", &["/", &"x".repeat(512)].concat()] {
         assert_eq!(world.manager.socket(name, SocketOptions::default()), Err(InvalidNamespace), "{name}");
     }
     let key = world.manager.socket("/a", SocketOptions::default()).unwrap();
@@ -83,6 +83,80 @@ fn delays_draw_on_the_given_chance() {
     };
     assert_eq!(delays(1), delays(1));
     assert_ne!(delays(1), delays(2));
+}
+
+/// The time until a manager opens the connection, of which it says nothing before.
+fn wait_for_open(manager: &mut Manager, now: Instant) -> Option<Instant> {
+    let until = loop {
+        match manager.next(now, &mut None) {
+            Next::Wait(until) => break until?,
+            Next::Open { .. } => panic!("too early"),
+            _ => {}
+        }
+    };
+    let early = Instant::from_epoch((until - Instant::EPOCH).saturating_sub(Duration::from_nanos(1)));
+    assert!(matches!(manager.next(early, &mut None), Next::Wait(Some(again)) if again == until));
+    assert!(matches!(manager.next(until, &mut None), Next::Event(Event::ReconnectAttempt(_))));
+    assert!(matches!(manager.next(until, &mut None), Next::Open { .. }));
+    Some(until)
+}
+
+#[test]
+fn the_connection_is_opened_after_the_delays_of_the_formula_for_10_000_seeds() {
+    let config = Arc::new(Config { reconnection_attempts: Some(5), ..Config::default() });
+    for number in 0..10_000_u32 {
+        let mut seed = [0; 32];
+        seed[..4].copy_from_slice(&number.to_le_bytes());
+        let mut random = Random::new(Seed::new(seed));
+        let mut manager = Manager::new(Arc::clone(&config), random.clone(), Instant::EPOCH);
+        let socket = manager.socket("/", SocketOptions::default()).unwrap();
+        manager.connect(Instant::EPOCH, socket);
+        assert!(matches!(manager.next(Instant::EPOCH, &mut None), Next::Open { .. }));
+        let mut now = Instant::EPOCH;
+        for attempt in 0..5 {
+            // It cannot be opened, or is lost before a namespace has answered.
+            if (number >> attempt) % 2 == 0 {
+                manager.handle_open_failed(now, OpenError::Timeout);
+            } else {
+                manager.handle_opened(now);
+                manager.handle_closed(now, CloseReason::TransportClose);
+            }
+            let expected = now + delay(&config, attempt, &mut random);
+            now = wait_for_open(&mut manager, now).unwrap();
+            assert_eq!(now, expected, "seed {number}, attempt {attempt}");
+        }
+        manager.handle_open_failed(now, OpenError::Timeout);
+        assert_eq!(wait_for_open(&mut manager, now), None, "the attempts are used up");
+    }
+}
+
+#[test]
+fn nothing_is_left_after_close_whatever_was_going_on() {
+    for state in [
+        &[][..],
+        &["connect /"],
+        &["connect /", "failed"],
+        &["connect /", "failed", "wait 1000"],
+        &["connect /", "opened"],
+        &["connect /", "opened", r#"0{"sid":"x"}"#],
+        &["connect /", "opened", r#"0{"sid":"x"}"#, "gone"],
+    ] {
+        let mut world = World::new(config());
+        world.socket("/", SocketOptions { ack_timeout: Some(Duration::from_secs(90)), ..SocketOptions::default() });
+        world.run(state).run(&["emit / a 90000", "emit /idle b 90000", "retry / c", "retry /idle d"]);
+        if world.manager.is_open() {
+            // One more socket waits for its next turn, and one for an answer; an attachment is missing.
+            world.run(&["connect /no", "4/no,", "connect /no", "4/no,", "connect /no", r#"2/no,["early"]"#]);
+            world.run(&["connect /asked", r#"52-["a"]"#, "binary x"]);
+        }
+        world.log.clear();
+        world.run(&["close"]);
+        let failed = world.log.iter().filter(|line| line.starts_with("failed")).count();
+        assert_eq!(failed, 4, "{state:?}: {:?}", world.log);
+        assert!(world.manager.is_idle(), "{state:?}: {:?}", world.manager);
+        assert_eq!(world.deadline(), None, "{state:?}");
+        assert_eq!(world.says(&["wait 1000000", "opened", "failed", "gone", r#"2["x"]"#]), [""; 0], "{state:?}");
+    }
 }
 
 #[test]
@@ -327,6 +401,7 @@ fn a_namespace_that_does_not_answer_is_told_in_time() {
     assert_eq!(world.deadline(), Some(Duration::from_millis(2000)), "delays grow");
     let mut world = World::new(Config { connect_timeout: None, ..config() });
     assert_eq!(world.says(&["connect /", "opened", "wait 1000000"]), ["open", "opened", "> 0"]);
+    assert_eq!(world.says(&["gone"])[0], "connect_error / transport close");
 }
 
 #[test]
@@ -354,15 +429,171 @@ fn a_server_of_version_2_is_told() {
         let mut world = World::new(config());
         world.run(&["connect /", "opened"]);
         let told = world.says(&[reply]);
-        assert!(told[0].contains("v2.x with a v3.x client") && told.len() == 1, "{told:?}");
+        assert!(told[0].contains("v2.x with a v3.x client"), "{told:?}");
+        assert_eq!(told[1..], ["closed forced close", "close forced close"], "nobody else needs the connection");
         let key = world.key("/");
-        assert!(world.manager.is_active(key) && world.manager.is_open() && !world.manager.is_connected(key));
-        assert_eq!(world.says(&["wait 100000"]), [""; 0], "it is not asked again");
+        assert!(world.manager.is_active(key));
+        assert_eq!(world.says(&["wait 1000", "opened"])[3..], ["> 0", "reconnect 1"]);
+        world.run(&[reply]);
+        assert_eq!(world.deadline(), Some(Duration::from_millis(2000)), "delays grow");
     }
     // It speaks first.
     let mut world = World::new(config());
     world.socket("/", asked()).run(&["connect /", "opened"]);
-    assert_eq!(world.says(&["0"]).len(), 1);
+    assert_eq!(world.says(&["0"])[1..], ["closed forced close", "close forced close"]);
+    // However long an answer may take.
+    let mut world = World::new(Config { connect_timeout: None, ..config() });
+    world.run(&["connect /", "opened"]);
+    assert_eq!(world.says(&["0"]).len(), 3);
+}
+
+#[test]
+fn a_namespace_of_version_2_does_not_cost_the_others_their_connection() {
+    let mut world = World::connected(config());
+    world.run(&["connect /a"]);
+    let told = world.says(&["0/a,"]);
+    assert!(told[0].contains("v2.x with a v3.x client") && told.len() == 1, "{told:?}");
+    assert_eq!(world.says(&["0/a,", "wait 100000", "disconnect /a", "connect /a"]), [""; 0], "told once, asked once");
+    assert_eq!(world.says(&["disconnect /a"]), [""; 0]);
+    world.run(&["connect /a", "0/a,"]);
+    assert_eq!(world.says(&["gone"]), ["disconnect / transport close", "closed transport close"], "told already");
+    assert_eq!(world.says(&["wait 1000", "opened"])[3..5], ["> 0", "> 0/a,"]);
+}
+
+fn set_token(world: &mut World, namespace: &str, token: &str) {
+    let key = world.key(namespace);
+    world.manager.set_auth(key, Auth::Given(credentials(token)));
+}
+
+#[test]
+fn the_answer_to_the_same_connect_counts_for_who_comes_back() {
+    for leave in ["disconnect /a", "remove /a"] {
+        let mut world = World::connected(config());
+        world.run(&["connect /a", "wait 15000"]);
+        assert_eq!(world.says(&[leave, "connect /a"]), [""; 0], "a second CONNECT");
+        assert_eq!(world.deadline(), Some(Duration::from_secs(20)), "but it has its time");
+        assert_eq!(world.says(&[r#"0/a,{"sid":"a"}"#]), ["connect /a"]);
+        world.run(&["disconnect /a", "wait 100", "connect /a", leave, "connect /a"]);
+        assert_eq!(world.says(&[r#"4/a,{"message":"no"}"#]), ["connect_error /a no"], "its refusal, too");
+        assert_eq!(world.says(&["connect /a"]), ["> 0/a,"]);
+        assert_eq!(world.says(&[leave, "connect /a", "wait 20000"]), ["connect_error /a timeout"]);
+        assert_eq!(world.says(&[leave, "connect /a", r#"0/a,{"sid":"a"}"#]), ["connect /a"]);
+    }
+}
+
+#[test]
+fn other_credentials_wait_for_the_answer_to_the_first() {
+    let waiting = || {
+        let mut world = World::connected(config());
+        world.run(&["connect /a", "disconnect /a"]);
+        set_token(&mut world, "/a", "u");
+        assert_eq!(world.says(&["connect /a"]), [""; 0]);
+        assert_eq!(world.deadline(), Some(Duration::from_secs(20)));
+        world
+    };
+    let connect = r#"> 0/a,{"token":"u"}"#;
+    let mut world = waiting();
+    world.run(&[r#"2/a,["to another"]"#]);
+    assert_eq!(world.says(&[r#"0/a,{"sid":"a"}"#]), ["> 1/a,"]);
+    assert_eq!(world.says(&["wait 99"]), [""; 0], "not in one breath");
+    assert_eq!(world.says(&["wait 1"]), [connect]);
+    assert_eq!(world.deadline(), Some(Duration::from_secs(20)));
+    assert_eq!(world.says(&[r#"0/a,{"sid":"b"}"#]), ["connect /a"]);
+    assert_eq!(world.says(&[r#"2/a,["x"]"#]), [r#"event /a ["x"]"#]);
+    // A refusal is none of these credentials.
+    assert_eq!(waiting().says(&[r#"4/a,{"message":"no"}"#]), [connect]);
+    // The first is never answered, or late.
+    let mut world = waiting();
+    assert_eq!(world.says(&["wait 20000"]), ["connect_error /a timeout"]);
+    assert_eq!(world.says(&[r#"0/a,{"sid":"a"}"#, "wait 100"]), ["> 1/a,", connect]);
+    let mut world = waiting();
+    let expected = ["> 1", "disconnect / io client disconnect"];
+    assert_eq!(world.says(&["disconnect /"]), expected);
+    assert_eq!(world.says(&["wait 20000"])[1..], ["closed forced close", "close forced close"], "no other needs it");
+    // The connection ends.
+    let mut world = waiting();
+    assert_eq!(world.says(&["gone"])[1], "connect_error /a transport close");
+    assert_eq!(world.says(&["wait 1000", "opened"])[3..5], ["> 0", connect]);
+    assert_eq!(world.says(&[r#"0/a,{"sid":"a"}"#]), ["connect /a"]);
+    // The application changes its mind.
+    let mut world = waiting();
+    assert_eq!(world.says(&["disconnect /a", r#"0/a,{"sid":"a"}"#, "wait 100000"]), ["> 1/a,"]);
+    assert_eq!(world.says(&["connect /a"]), [connect]);
+    let mut world = waiting();
+    world.run(&["disconnect /a"]);
+    let key = world.key("/a");
+    world.manager.set_auth(key, Auth::default());
+    assert_eq!(world.says(&["connect /a", r#"0/a,{"sid":"a"}"#]), ["connect /a"], "the first again");
+}
+
+#[test]
+fn disconnect_and_connect_are_not_sent_in_one_breath() {
+    for remove in [false, true] {
+        let mut world = World::connected(config());
+        world.run(&["connect /a", r#"0/a,{"sid":"a"}"#]);
+        let key = world.key("/a");
+        match remove {
+            false => world.manager.disconnect(key),
+            true => world.manager.remove(key),
+        }
+        let key = world.manager.socket("/a", SocketOptions::default()).unwrap();
+        world.know("/a", key);
+        world.manager.connect(world.now, key);
+        assert_eq!(world.says(&["connect /a", "wait 99"]), ["> 1/a,", "disconnect /a io client disconnect"]);
+        assert_eq!(world.says(&["wait 1"]), ["> 0/a,"]);
+        assert_eq!(world.says(&[r#"0/a,{"sid":"b"}"#]), ["connect /a"]);
+        // What does not leave any more does not matter on the next connection.
+        world.manager.disconnect(key);
+        world.manager.handle_closed(world.now, CloseReason::TransportClose);
+        assert_eq!(world.says(&["connect /a", "wait 1000", "opened"])[5..], ["opened", "> 0", "> 0/a,", "reconnect 1"]);
+    }
+}
+
+#[test]
+fn credentials_are_asked_for_when_they_can_be_sent() {
+    let mut world = World::connected(config());
+    world.socket("/a", asked()).run(&["connect /a", "auth t", "disconnect /a"]);
+    assert_eq!(world.says(&["connect /a"]), [""; 0]);
+    assert_eq!(world.deadline(), Some(Duration::from_secs(20)));
+    assert_eq!(world.says(&[r#"0/a,{"sid":"a"}"#, "wait 100"]), ["> 1/a,", "auth /a"]);
+    assert_eq!(world.says(&["auth t"]), [r#"> 0/a,{"token":"t"}"#]);
+    assert_eq!(world.says(&[r#"0/a,{"sid":"b"}"#]), ["connect /a"]);
+}
+
+#[test]
+fn a_timer_opens_no_connection_that_the_application_does_not_ask_for() {
+    let refusal = r#"4/a,{"message":"no"}"#;
+    let refused = |config| {
+        let mut world = World::connected(config);
+        for _ in 0..4 {
+            world.run(&["connect /a", "wait 4000", refusal]);
+        }
+        world.run(&["connect /a"]);
+        assert_eq!(world.deadline(), Some(Duration::from_secs(4)));
+        world
+    };
+    let mut world = refused(Config { reconnection: false, ..config() });
+    let lost = ["disconnect / transport close", "connect_error /a transport close", "closed transport close"];
+    assert_eq!(world.says(&["gone"]), lost);
+    assert_eq!(world.says(&["wait 100000"]), [""; 0]);
+    assert_eq!(world.says(&["connect /a"]), ["open"]);
+    assert_eq!(world.says(&["failed", "wait 100000"]).len(), 3, "one attempt for each connect");
+    // Asked for again while it waits.
+    let mut world = refused(Config { reconnection: false, ..config() });
+    assert_eq!(world.says(&["gone", "connect /a", "wait 3999"]), lost);
+    assert_eq!(world.says(&["wait 1"]), ["open"]);
+    let mut world = refused(Config { reconnection_attempts: Some(1), ..config() });
+    world.run(&["gone", "wait 1000"]);
+    assert!(world.says(&["failed"]).contains(&"reconnect_failed".into()));
+    assert_eq!(world.says(&["wait 100000"]), [""; 0]);
+    assert_eq!(world.says(&["connect /"]), ["open"]);
+    // The connection that it waits for was closed with its last socket: then the time opens one.
+    let mut world = refused(Config { reconnection: false, ..config() });
+    world.run(&["disconnect /a", "disconnect /"]);
+    assert_eq!(world.says(&["connect /a", "wait 3999"]), [""; 0]);
+    assert_eq!(world.says(&["wait 1"]), ["open"]);
+    world.run(&["failed", "disconnect /a"]);
+    assert!(world.manager.is_idle());
 }
 
 #[test]
@@ -509,7 +740,17 @@ fn a_removed_socket_is_forgotten() {
     assert_eq!(world.manager.namespace(key), None);
     let packet = || Encoder::default().event("/", "x", &(), None).unwrap();
     assert_eq!(world.manager.emit(key, packet(), None), Err(EmitError::Gone));
-    assert_eq!(world.manager.emit_with_retries(world.now, key, packet(), 0), Err(EmitError::Gone));
+    assert_eq!(world.manager.emit_with_retries(world.now, key, packet(), 0, None), Err(EmitError::Gone));
     assert_ne!(world.key("/"), key, "the place is another socket's");
     assert!(world.manager.is_idle());
+}
+
+#[test]
+fn a_connect_keeps_its_distance_from_a_disconnect_that_is_on_its_way() {
+    for leave in ["disconnect /a", "remove /a"] {
+        let mut world = World::connected(config());
+        world.run(&["connect /a", r#"0/a,{"sid":"a"}"#, leave]);
+        assert_eq!(world.says(&["connect /a", "wait 99"]), [""; 0], "not in one breath");
+        assert_eq!(world.says(&["wait 1"]), ["> 0/a,"]);
+    }
 }

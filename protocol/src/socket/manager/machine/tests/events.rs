@@ -242,6 +242,16 @@ fn awaited_acks_are_bounded() {
     );
 }
 
+#[test]
+fn an_answer_that_nobody_waits_for_any_more_is_not_told_and_takes_no_place() {
+    let mut world = World::connected(Config { max_acks: 1, ..config() });
+    let socket = world.manager.socket("/", SocketOptions::default()).unwrap();
+    world.run(&["emit / a 10"]);
+    world.manager.forget_ack(socket, 0);
+    assert_eq!(world.deadline(), None);
+    assert_eq!(world.says(&["30[]", "emit / b 10", "31[]"]), [r#"> 21["b"]"#, "ack / 1 []"]);
+}
+
 fn with_retries(retries: u32, ms: Option<u64>) -> World {
     let mut world = World::new(config());
     let ack_timeout = ms.map(Duration::from_millis);
@@ -274,6 +284,28 @@ fn events_with_retries_are_given_up_after_their_last_try() {
         let expected = ["failed / 0 operation has timed out", r#"> 21["b"]"#];
         assert_eq!(world.says(&["wait 100"]), expected, "{retries}");
         assert_eq!(world.says(&["30[]", "31[]"]), ["ack / 1 []"]);
+    }
+}
+
+#[test]
+fn an_event_may_have_a_timeout_of_its_own_for_each_try() {
+    let mut world = with_retries(1, Some(100));
+    world.run(&["connect /", "opened", r#"0{"sid":"x"}"#, "retry / a 30", "retry / b"]);
+    assert_eq!(world.says(&["wait 30"]), [r#"> 20["a"]"#]);
+    assert_eq!(world.says(&["wait 30"]), ["failed / 0 operation has timed out", r#"> 21["b"]"#]);
+    assert_eq!(world.says(&["wait 99", "wait 1"]), [r#"> 21["b"]"#]);
+}
+
+#[test]
+fn a_try_has_a_millisecond_at_least() {
+    for nanos in [0, 1] {
+        let mut world = World::new(config());
+        let ack_timeout = Some(Duration::from_nanos(nanos));
+        world.socket("/", SocketOptions { retries: u32::MAX, ack_timeout, ..SocketOptions::default() });
+        world.run(&["connect /", "opened", r#"0{"sid":"x"}"#]);
+        assert_eq!(world.says(&["retry / a"]), [r#"> 20["a"]"#], "or it is sent again for ever");
+        assert_eq!(world.deadline(), Some(Duration::from_millis(1)));
+        assert_eq!(world.says(&["wait 60000"]), [r#"> 20["a"]"#]);
     }
 }
 

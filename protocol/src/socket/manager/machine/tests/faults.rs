@@ -105,8 +105,11 @@ fn what_concerns_nobody_is_ignored() {
 #[test]
 fn a_namespace_that_answers_too_late_is_left() {
     let mut world = World::connected(config());
-    world.run(&["connect /a", "disconnect /a"]);
-    assert_eq!(world.says(&[r#"0/a,{"sid":"a"}"#]), ["> 1/a,"]);
+    for leave in ["disconnect /a", "remove /a"] {
+        world.run(&["wait 100", "connect /a", leave]);
+        assert_eq!(world.says(&[r#"0/a,{"sid":"a"}"#]), ["> 1/a,"]);
+        assert_eq!(world.says(&[r#"0/a,{"sid":"a"}"#]), [""; 0], "once");
+    }
 }
 
 #[test]

@@ -9,11 +9,17 @@ use super::*;
 
 const NAMESPACES: [&str; 3] = ["/", "/a", "/b"];
 const RETRIES: u32 = 1;
+const MAX_BUFFERED: usize = 6;
+const MAX_ACKS: usize = 4;
 
 #[derive(Clone, Debug)]
 enum Op {
     Connect(usize),
     Disconnect(usize),
+    /// The socket is another one afterwards.
+    Remove(usize),
+    /// Disconnected, and connected with other credentials.
+    Switch(usize),
     Close,
     Auth,
     Emit(usize, Option<u16>),
@@ -22,6 +28,8 @@ enum Op {
     Opened,
     Failed,
     Gone,
+    /// An event was emitted, but the connection is over before it could leave.
+    Cut(usize),
     /// Of the server, to a namespace: that it is let in, refused, disconnected; an event, an event with an attachment.
     Server(Kind, usize),
     /// The server answers an event, maybe one that nobody awaits.
@@ -47,7 +55,9 @@ fn op() -> impl Strategy<Value = Op> {
     let s = 0..NAMESPACES.len();
     prop_oneof![
         6 => s.clone().prop_map(Op::Connect),
-        2 => s.clone().prop_map(Op::Disconnect),
+        3 => s.clone().prop_map(Op::Disconnect),
+        1 => s.clone().prop_map(Op::Remove),
+        2 => s.clone().prop_map(Op::Switch),
         1 => Just(Op::Close),
         4 => Just(Op::Auth),
         8 => (s.clone(), proptest::option::of(0..3000_u16)).prop_map(|(s, ms)| Op::Emit(s, ms)),
@@ -56,6 +66,7 @@ fn op() -> impl Strategy<Value = Op> {
         10 => Just(Op::Opened),
         2 => Just(Op::Failed),
         2 => Just(Op::Gone),
+        1 => s.clone().prop_map(Op::Cut),
         20 => (proptest::sample::select(kinds.to_vec()), s.clone()).prop_map(|(kind, s)| Op::Server(kind, s)),
         8 => (s, 0..6_u8).prop_map(|(s, id)| Op::Answer(s, id)),
         1 => "(|[23567][-/,a{\\[\"0-9é ]{0,12})".prop_map(Op::Garbage),
@@ -82,7 +93,13 @@ enum Seen {
 
 #[derive(Debug)]
 struct Socket {
-    key: SocketKey,
+    /// The last one counts.
+    keys: Vec<SocketKey>,
+    /// It is not asked for its credentials.
+    given: bool,
+    token: u32,
+    /// What the server was shown, while it has not answered.
+    shown: Option<u32>,
     active: bool,
     connected: bool,
     /// The server's answer was handed to the manager.
@@ -101,6 +118,21 @@ struct Socket {
     closing: bool,
 }
 
+impl Socket {
+    fn key(&self) -> SocketKey {
+        *self.keys.last().unwrap()
+    }
+
+    /// The server has answered a CONNECT: whether that is the socket's own, as it is now.
+    fn take_answer(&mut self) -> bool {
+        let own = self.active && self.shown.take() == Some(self.token);
+        if !own {
+            self.inbox.clear();
+        }
+        own
+    }
+}
+
 /// The manager, and what should be true of it.
 struct World {
     manager: Manager,
@@ -116,14 +148,20 @@ type Check<T = ()> = Result<T, TestCaseError>;
 
 impl World {
     fn new() -> Self {
-        let config = Config { reconnection_delay: Duration::from_millis(500), ..Config::default() };
+        let config = Config {
+            reconnection_delay: Duration::from_millis(500),
+            max_buffered_packets: MAX_BUFFERED,
+            max_acks: MAX_ACKS,
+            ..Config::default()
+        };
         let mut manager = Manager::new(Arc::new(config), Random::new(Seed::new([3; 32])), Instant::EPOCH);
-        let ack_timeout = Some(Duration::from_millis(2000));
         let mut socket = |name| {
-            let auth = if name == "/a" { Auth::Asked } else { Auth::default() };
-            let key = manager.socket(name, SocketOptions { auth, retries: RETRIES, ack_timeout }).unwrap();
+            let key = manager.socket(name, options(name)).unwrap();
             Socket {
-                key,
+                keys: vec![key],
+                given: name != "/a",
+                token: 0,
+                shown: None,
                 active: false,
                 connected: false,
                 accepted: false,
@@ -205,11 +243,27 @@ impl World {
 
     fn apply(&mut self, op: Op, wild: bool) -> Check {
         match op {
-            Op::Connect(s) => {
-                self.sockets[s].active = true;
-                self.manager.connect(self.now, self.sockets[s].key);
-            }
+            Op::Connect(s) => self.connect(s),
             Op::Disconnect(s) => self.disconnect(s),
+            Op::Remove(s) => {
+                self.disconnect(s);
+                self.sockets[s].closing = true;
+                let key = self.sockets[s].key();
+                self.manager.remove(key);
+                self.pump(None)?;
+                prop_assert_eq!(self.manager.namespace(key), None);
+                let key = self.manager.socket(NAMESPACES[s], options(NAMESPACES[s])).unwrap();
+                self.sockets[s].keys.push(key);
+                let token = self.sockets[s].token;
+                self.set_token(s, token);
+            }
+            Op::Switch(s) => {
+                self.disconnect(s);
+                self.pump(None)?;
+                let token = (self.sockets[s].token + 1) % 2;
+                self.set_token(s, token);
+                self.connect(s);
+            }
             Op::Close => {
                 (0..self.sockets.len()).for_each(|s| self.disconnect(s));
                 self.sockets.iter_mut().for_each(|socket| socket.closing = true);
@@ -217,23 +271,29 @@ impl World {
             }
             Op::Auth => {
                 if let Some(request) = self.auth.pop_front() {
-                    self.manager.authenticate(self.now, request, &credentials("t"));
+                    let s = self.at(request.socket());
+                    let credentials = token(self.sockets[s].token);
+                    self.manager.authenticate(self.now, request, &credentials);
                 }
             }
             Op::Emit(s, ms) => self.emit(s, ms)?,
             Op::Volatile(s, writable) => {
                 let number = self.number();
                 let socket = &mut self.sockets[s];
-                let sent = self.manager.emit_volatile(socket.key, event(s, 'p', number, None), None, writable).unwrap();
+                let sent =
+                    self.manager.emit_volatile(socket.key(), event(s, 'p', number, None), None, writable).unwrap();
                 prop_assert_eq!(sent, socket.connected && writable);
                 socket.kept.extend(sent.then_some((number, None)));
             }
             Op::Retry(s) => {
                 let number = self.number();
                 let socket = &mut self.sockets[s];
-                let id = self.manager.ack_id(socket.key);
-                self.manager.emit_with_retries(self.now, socket.key, event(s, 'r', number, Some(id)), id).unwrap();
-                socket.queue.push_back((number, id, 0));
+                let id = self.manager.ack_id(socket.key());
+                let packet = event(s, 'r', number, Some(id));
+                let full = socket.kept.len() + socket.queue.len() == MAX_BUFFERED;
+                let taken = self.manager.emit_with_retries(self.now, socket.key(), packet, id, None);
+                prop_assert_eq!(taken, if full { Err(EmitError::Full) } else { Ok(()) });
+                socket.queue.extend((!full).then_some((number, id, 0)));
             }
             Op::Opened if self.line == Line::Opening => {
                 self.line = Line::Open;
@@ -243,7 +303,12 @@ impl World {
                 self.manager.handle_open_failed(self.now, OpenError::Transport("websocket error".into()));
             }
             Op::Gone if self.line == Line::Open => self.manager.handle_closed(self.now, CloseReason::TransportClose),
-            Op::Opened | Op::Failed | Op::Gone => {}
+            Op::Cut(s) if self.sockets[s].connected => {
+                let number = self.number();
+                self.manager.emit(self.sockets[s].key(), event(s, 'p', number, None), None).unwrap();
+                self.manager.handle_closed(self.now, CloseReason::TransportClose);
+            }
+            Op::Opened | Op::Failed | Op::Gone | Op::Cut(_) => {}
             Op::Server(kind, s) => return self.server(kind, s),
             Op::Answer(s, id) => return self.answer(s, id.into()),
             Op::Garbage(text) if wild => return self.pump(Some(Message::Text(&text))),
@@ -259,10 +324,32 @@ impl World {
         self.numbers
     }
 
+    /// Which socket a key is of, or was.
+    fn at(&self, key: SocketKey) -> usize {
+        self.sockets.iter().position(|socket| socket.keys.contains(&key)).unwrap()
+    }
+
+    fn connect(&mut self, s: usize) {
+        self.sockets[s].active = true;
+        self.manager.connect(self.now, self.sockets[s].key());
+    }
+
+    fn set_token(&mut self, s: usize, number: u32) {
+        let socket = &mut self.sockets[s];
+        socket.token = number;
+        if socket.given {
+            self.manager.set_auth(socket.key(), Auth::Given(token(number)));
+        }
+    }
+
     fn disconnect(&mut self, s: usize) {
         let socket = &mut self.sockets[s];
         socket.active = false;
-        self.manager.disconnect(socket.key);
+        if !socket.given {
+            // It is asked anew.
+            socket.shown = socket.shown.map(|_| u32::MAX);
+        }
+        self.manager.disconnect(socket.key());
         if !socket.connected {
             (socket.accepted, socket.inbox) = (false, VecDeque::new());
         }
@@ -271,10 +358,20 @@ impl World {
     fn emit(&mut self, s: usize, ms: Option<u16>) -> Check {
         let number = self.number();
         let socket = &mut self.sockets[s];
-        let id = ms.map(|_| self.manager.ack_id(socket.key));
+        let id = ms.map(|_| self.manager.ack_id(socket.key()));
         let deadline = ms.filter(|ms| *ms > 0).map(|ms| self.now + Duration::from_millis(ms.into()));
         let ack = id.map(|id| ExpectedAck { id, deadline });
-        self.manager.emit(socket.key, event(s, 'p', number, id), ack).unwrap();
+        let expected = if ack.is_some() && socket.awaited.len() == MAX_ACKS {
+            Err(EmitError::TooManyAcks)
+        } else if !socket.connected && socket.kept.len() + socket.queue.len() == MAX_BUFFERED {
+            Err(EmitError::Full)
+        } else {
+            Ok(())
+        };
+        prop_assert_eq!(self.manager.emit(socket.key(), event(s, 'p', number, id), ack), expected);
+        if expected.is_err() {
+            return Ok(());
+        }
         socket.kept.push_back((number, id));
         socket.awaited.extend(id.map(|id| (id, deadline)));
         Ok(())
@@ -290,12 +387,13 @@ impl World {
         let text = match (kind, socket.seen) {
             (Kind::Accept, Seen::Asked) => {
                 socket.seen = Seen::Joined;
-                socket.accepted = socket.active;
+                socket.accepted = socket.take_answer();
                 format!("0{name}{{\"sid\":\"s{number}\"}}")
             }
             (Kind::Version2, Seen::Asked) => format!("0{name}"),
             (Kind::Refuse, Seen::Asked) => {
                 socket.seen = Seen::Nothing;
+                socket.take_answer();
                 format!("4{name}{{\"message\":\"no\"}}")
             }
             (Kind::Disconnect, Seen::Joined) => {
@@ -357,7 +455,6 @@ impl World {
     }
 
     fn check(&mut self, told: Told, text: &str) -> Check {
-        let at = |sockets: &[Socket], key| sockets.iter().position(|socket| socket.key == key).unwrap();
         match told {
             Told::Open => {
                 prop_assert_eq!(self.line, Line::Closed);
@@ -369,7 +466,7 @@ impl World {
                 // The manager's `close`, or an attempt that failed.
                 self.line = Line::Closed;
                 for socket in &mut self.sockets {
-                    socket.seen = Seen::Nothing;
+                    (socket.seen, socket.shown) = (Seen::Nothing, None);
                     if !socket.connected {
                         (socket.accepted, socket.inbox) = (false, VecDeque::new());
                     }
@@ -377,7 +474,7 @@ impl World {
             }
             Told::Transmit(text) => return self.transmit(&text),
             Told::Connect(key) => {
-                let s = at(&self.sockets, key);
+                let s = self.at(key);
                 let socket = &mut self.sockets[s];
                 prop_assert!(socket.active && socket.accepted && !socket.connected);
                 prop_assert!(socket.kept.is_empty() && socket.inbox.is_empty(), "before all: {:?}", socket);
@@ -385,7 +482,7 @@ impl World {
                 socket.connected = true;
             }
             Told::NotConnected(key, is_final) => {
-                let s = at(&self.sockets, key);
+                let s = self.at(key);
                 let socket = &mut self.sockets[s];
                 prop_assert!(!socket.connected);
                 if is_final {
@@ -393,14 +490,14 @@ impl World {
                 }
             }
             Told::Disconnect(key, is_final) => {
-                let s = at(&self.sockets, key);
+                let s = self.at(key);
                 let socket = &mut self.sockets[s];
                 prop_assert!(socket.connected, "twice");
                 (socket.connected, socket.accepted, socket.inbox) = (false, false, VecDeque::new());
                 socket.active &= !is_final;
             }
             Told::Message(key) => {
-                let s = at(&self.sockets, key);
+                let s = self.at(key);
                 let socket = &mut self.sockets[s];
                 prop_assert!(socket.accepted && socket.active);
                 // What is none of the server's numbers is garbage.
@@ -409,7 +506,7 @@ impl World {
                 }
             }
             Told::Ack(key, id, failed) => {
-                let s = at(&self.sockets, key);
+                let s = self.at(key);
                 let now = self.now;
                 let socket = &mut self.sockets[s];
                 if let Some(deadline) = socket.awaited.remove(&id) {
@@ -445,12 +542,15 @@ impl World {
         let socket = &mut self.sockets[s];
         match header.kind {
             PacketType::Connect => {
-                prop_assert!(socket.active && !socket.connected && socket.seen != Seen::Joined);
-                socket.seen = Seen::Asked;
+                prop_assert!(socket.active && !socket.connected);
+                prop_assert_eq!(socket.seen, Seen::Nothing, "one CONNECT at a time");
+                let shown = header.payload.strip_prefix("{\"token\":\"").and_then(|rest| rest.get(..1));
+                (socket.seen, socket.shown) = (Seen::Asked, shown.map(|token| token.parse().unwrap()));
+                prop_assert_eq!(socket.shown, Some(socket.token));
             }
             PacketType::Disconnect => {
                 prop_assert_eq!(socket.seen, Seen::Joined);
-                prop_assert!(!socket.active);
+                prop_assert!(!socket.active || !socket.accepted);
                 socket.seen = Seen::Nothing;
             }
             PacketType::Event => {
@@ -478,15 +578,15 @@ impl World {
         prop_assert!(!wanted || self.line == Line::Open || until.is_some(), "stuck");
         prop_assert_eq!(self.line == Line::Open, self.manager.is_open());
         for socket in &mut self.sockets {
-            prop_assert_eq!(self.manager.is_active(socket.key), socket.active);
-            prop_assert_eq!(self.manager.is_connected(socket.key), socket.connected);
-            prop_assert_eq!(self.manager.id(socket.key).is_some(), socket.connected);
+            prop_assert_eq!(self.manager.is_active(socket.key()), socket.active);
+            prop_assert_eq!(self.manager.is_connected(socket.key()), socket.connected);
+            prop_assert_eq!(self.manager.id(socket.key()).is_some(), socket.connected);
             if socket.closing {
                 socket.kept.clear();
                 prop_assert!(socket.awaited.is_empty() && socket.queue.is_empty());
                 socket.closing = false;
             }
-            prop_assert_eq!(self.manager.buffered(socket.key), socket.kept.len() + socket.queue.len());
+            prop_assert_eq!(self.manager.buffered(socket.key()), socket.kept.len() + socket.queue.len());
             prop_assert!(!socket.connected || (socket.kept.is_empty() && socket.inbox.is_empty()), "{:?}", socket);
             prop_assert!(!socket.connected || socket.in_flight || socket.queue.is_empty(), "{:?}", socket);
             if !socket.connected {
@@ -544,12 +644,21 @@ impl Told {
     }
 }
 
+fn options(name: &str) -> SocketOptions {
+    let auth = if name == "/a" { Auth::Asked } else { Auth::Given(token(0)) };
+    SocketOptions { auth, retries: RETRIES, ack_timeout: Some(Duration::from_millis(2000)) }
+}
+
+fn token(number: u32) -> Credentials {
+    credentials(&number.to_string())
+}
+
 fn event(s: usize, kind: char, number: u64, id: Option<u64>) -> Packet {
     Encoder::default().event(NAMESPACES[s], &format!("{kind}{number}"), &(), id).unwrap()
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(1024))]
+    #![proptest_config(ProptestConfig::with_cases(2048))]
 
     #[test]
     fn a_manager_keeps_its_promises(

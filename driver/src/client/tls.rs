@@ -1,0 +1,311 @@
+use core::error::Error;
+use core::fmt;
+use core::task::{Context, Poll, ready};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+
+use futures_io::{AsyncRead, AsyncWrite};
+use futures_rustls::TlsConnector;
+use rustls::client::ResolvesClientCert;
+use rustls::crypto::ring::default_provider;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
+use rustls::{CertificateError, ClientConfig, RootCertStore};
+use socketio_protocol::engine::client::Cause;
+
+use crate::runtime::Stream;
+
+/// How a client checks its server's certificate, and shows one of its own.
+///
+/// By default whoever the operating system trusts may issue the server's certificate. What the system has is loaded
+/// once in the life of a process, from files, when the first connection by TLS is made.
+///
+/// ```no_run
+/// use socketio_driver::{Tls, TlsError};
+///
+/// fn of_our_own(roots: &[u8], chain: &[u8], key: &[u8]) -> Result<Tls, TlsError> {
+///     Tls::default().with_root_pem(roots)?.with_client_certificate_pem(chain, key)
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Tls(Kind);
+
+#[derive(Clone)]
+enum Kind {
+    Parts {
+        /// The system's, if none.
+        roots: Option<Arc<RootCertStore>>,
+        certificate: Option<Arc<CertifiedKey>>,
+        /// Made of the others when it is needed. Clones share it, and with it what resumes sessions.
+        config: Arc<OnceLock<Arc<ClientConfig>>>,
+    },
+    Config(Arc<ClientConfig>),
+}
+
+impl Default for Tls {
+    fn default() -> Self {
+        Self::of_parts(None, None)
+    }
+}
+
+impl fmt::Debug for Tls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tls").finish_non_exhaustive()
+    }
+}
+
+impl Tls {
+    /// Everything as `config` has it, but for ALPN, which is `http/1.1`. The types of rustls are in
+    /// [`rustls`](crate::rustls).
+    pub fn from_config(config: Arc<ClientConfig>) -> Self {
+        Self(Kind::Config(with_alpn(ClientConfig::clone(&config))))
+    }
+
+    /// Trusts these certificates and, as with `ca` in Node, no longer those of the operating system. Further calls add
+    /// to them.
+    ///
+    /// # Errors
+    ///
+    /// There is no certificate in `pem`, or something that is none, or all was given by [`Tls::from_config`].
+    pub fn with_root_pem(self, pem: &[u8]) -> Result<Self, TlsError> {
+        let (roots, certificate) = self.into_parts()?;
+        let mut roots = roots.map_or_else(RootCertStore::empty, Arc::unwrap_or_clone);
+        for root in certificates(pem)? {
+            roots.add(root).map_err(|error| TlsError::Invalid(error.to_string()))?;
+        }
+        Ok(Self::of_parts(Some(Arc::new(roots)), certificate))
+    }
+
+    /// Shows a certificate to servers that ask for one: `chain` begins with it, and those that issued it follow.
+    ///
+    /// # Errors
+    ///
+    /// There is no certificate or no key, or they do not fit each other, or all was given by [`Tls::from_config`].
+    pub fn with_client_certificate_pem(self, chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
+        let (roots, _) = self.into_parts()?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
+        let certificate = CertifiedKey::from_der(certificates(chain)?, key, &default_provider())
+            .map_err(|error| TlsError::Invalid(error.to_string()))?;
+        Ok(Self::of_parts(roots, Some(Arc::new(certificate))))
+    }
+
+    fn of_parts(roots: Option<Arc<RootCertStore>>, certificate: Option<Arc<CertifiedKey>>) -> Self {
+        Self(Kind::Parts { roots, certificate, config: Arc::default() })
+    }
+
+    #[expect(clippy::type_complexity, reason = "the fields")]
+    fn into_parts(self) -> Result<(Option<Arc<RootCertStore>>, Option<Arc<CertifiedKey>>), TlsError> {
+        match self.0 {
+            Kind::Parts { roots, certificate, .. } => Ok((roots, certificate)),
+            Kind::Config(_) => Err(TlsError::Complete),
+        }
+    }
+
+    /// What connects, loaded now at the latest.
+    pub(super) fn connector(&self) -> Result<Connector, Cause> {
+        let config = match &self.0 {
+            Kind::Config(config) => config,
+            Kind::Parts { roots, certificate, config } => match config.get() {
+                Some(config) => config,
+                None => {
+                    let made = make_config(roots.clone(), certificate.clone())?;
+                    config.get_or_init(|| made)
+                }
+            },
+        };
+        Ok(Connector(Arc::clone(config)))
+    }
+}
+
+fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
+    certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or(TlsError::NoCertificate)
+}
+
+fn make_config(
+    roots: Option<Arc<RootCertStore>>,
+    certificate: Option<Arc<CertifiedKey>>,
+) -> Result<Arc<ClientConfig>, Cause> {
+    let roots = roots.map_or_else(system_roots, Ok)?;
+    // No process-wide provider: applications may have another one, or several.
+    let builder = ClientConfig::builder_with_provider(Arc::new(default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Cause::from(format!("TLS: {error}")))?
+        .with_root_certificates(roots);
+    let config = match certificate {
+        Some(certificate) => {
+            let resolver: Arc<dyn ResolvesClientCert> = Arc::new(SingleCertAndKey::from(certificate));
+            builder.with_client_cert_resolver(resolver)
+        }
+        None => builder.with_no_client_auth(),
+    };
+    Ok(with_alpn(config))
+}
+
+fn with_alpn(mut config: ClientConfig) -> Arc<ClientConfig> {
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
+/// The certificates that the operating system trusts. A failure is not remembered: it may be mended.
+fn system_roots() -> Result<Arc<RootCertStore>, Cause> {
+    static ROOTS: OnceLock<Arc<RootCertStore>> = OnceLock::new();
+    if let Some(roots) = ROOTS.get() {
+        return Ok(Arc::clone(roots));
+    }
+    let found = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    roots.add_parsable_certificates(found.certs);
+    if roots.is_empty() {
+        let reason = found.errors.first().map_or_else(String::new, |error| format!(": {error}"));
+        return Err(format!("the system has no root certificates{reason}").into());
+    }
+    Ok(Arc::clone(ROOTS.get_or_init(|| Arc::new(roots))))
+}
+
+/// Why something is of no use to [`Tls`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum TlsError {
+    /// There is no certificate in the PEM text, or one that is malformed.
+    NoCertificate,
+    /// There is no private key in the PEM text, or one that is malformed.
+    NoKey,
+    /// rustls does not take it, and says why.
+    Invalid(String),
+    /// The configuration of [`Tls::from_config`] is complete.
+    Complete,
+}
+
+impl fmt::Display for TlsError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCertificate => f.write_str("no certificate, or a malformed one, in the PEM text"),
+            Self::NoKey => f.write_str("no private key, or a malformed one, in the PEM text"),
+            Self::Invalid(reason) => f.write_str(reason),
+            Self::Complete => f.write_str("nothing can be added to a configuration of rustls"),
+        }
+    }
+}
+
+impl Error for TlsError {}
+
+pub(super) struct Connector(Arc<ClientConfig>);
+
+impl Connector {
+    /// Makes a TLS stream of a stream to `host`.
+    pub(super) async fn connect<S: Stream>(self, host: &str, stream: S) -> Result<TlsStream<S>, Cause> {
+        let name = ServerName::try_from(host.to_owned())
+            .map_err(|_| Cause::from(format!("{host} cannot be the name in a certificate")))?;
+        match TlsConnector::from(self.0).connect(name, Bridge(stream)).await {
+            Ok(stream) => Ok(TlsStream { stream: Box::new(stream), unflushed: false }),
+            Err(error) => {
+                let words = describe(&error, host);
+                Err(words.unwrap_or_else(|| format!("TLS with {host}: {error}")).into())
+            }
+        }
+    }
+}
+
+/// A [`Stream`] as futures-rustls wants it.
+struct Bridge<S>(S);
+
+impl<S: Stream> AsyncRead for Bridge<S> {
+    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_read(cx, buffer)
+    }
+}
+
+impl<S: Stream> AsyncWrite for Bridge<S> {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, &[IoSlice::new(bytes)])
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.0.poll_write(cx, slices)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.0.poll_shutdown(cx)
+    }
+}
+
+/// A stream inside TLS.
+pub(crate) struct TlsStream<S> {
+    stream: Box<futures_rustls::client::TlsStream<Bridge<S>>>,
+    /// Something that was taken may not have left yet.
+    unflushed: bool,
+}
+
+impl<S: Stream> Stream for TlsStream<S> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        // Who waits for an answer may not know that the question is still here. If it cannot leave, reading fails, too,
+        // and may say why.
+        let _ = self.poll_flush(cx);
+        Pin::new(&mut *self.stream).poll_read(cx, buffer)
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        ready!(self.poll_flush(cx))?;
+        let count = ready!(Pin::new(&mut *self.stream).poll_write_vectored(cx, slices))?;
+        self.unflushed = true;
+        // What has failed, fails again.
+        let _ = self.poll_flush(cx);
+        Poll::Ready(Ok(count))
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.unflushed {
+            ready!(Pin::new(&mut *self.stream).poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *self.stream).poll_close(cx)
+    }
+}
+
+/// An error of TLS in words, if it is one.
+pub(super) fn describe(error: &(dyn Error + 'static), host: &str) -> Option<String> {
+    use rustls::Error;
+
+    let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
+    let error = inner.and_then(|inner| inner.downcast_ref::<Error>()).or_else(|| error.downcast_ref())?;
+    Some(match error {
+        Error::InvalidCertificate(error) => format!("certificate of {host}: {}", certificate_words(error)),
+        Error::NoCertificatesPresented => format!("{host} has no certificate"),
+        Error::AlertReceived(alert) => format!("{host} has refused TLS: {alert:?}"),
+        Error::InvalidMessage(_) => format!("{host} does not speak TLS"),
+        other => format!("TLS with {host}: {other}"),
+    })
+}
+
+fn certificate_words(error: &CertificateError) -> String {
+    use CertificateError as E;
+
+    let words = match error {
+        E::UnknownIssuer => "issued by an unknown authority",
+        E::Expired | E::ExpiredContext { .. } => "expired",
+        E::NotValidYet | E::NotValidYetContext { .. } => "not valid yet",
+        E::NotValidForName | E::NotValidForNameContext { .. } => "for another name",
+        E::Revoked => "revoked",
+        E::BadSignature => "wrongly signed",
+        E::BadEncoding => "malformed",
+        E::InvalidPurpose | E::InvalidPurposeContext { .. } => "not for a server",
+        E::Other(error) => return error.to_string(),
+        _ => "not acceptable",
+    };
+    words.to_owned()
+}
