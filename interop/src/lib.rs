@@ -1,9 +1,13 @@
 //! Runs the tests in `js/`, which drive the example servers with the official JavaScript client, with raw WebSockets and
-//! HTTP, and with a browser, and the example clients with the official server.
+//! HTTP, and with a browser, and the example clients with the official server and with hostile ones.
 //!
 //! Needed: Node.js 20 or newer with npm. The packages are installed from `package-lock.json` by the first test. The
 //! servers are built by the first test too, unless `SERVER_BIN_DIR` names a directory that holds them. `WORKERS` names
 //! the numbers of worker threads to test with, `1,2` by default.
+//!
+//! `client_*.test.mjs` put the example `client-conformance` and the official client through the same scenarios, and compare
+//! what they say, line by line; `CLIENTS` may name one of them alone, `ours` or `official`. `CUT_SECONDS` says how long
+//! `client_cuts` cuts connections, 60 by default, and `CUT_SEED` where.
 
 use std::env;
 use std::fs::{self, File};
