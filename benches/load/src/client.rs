@@ -104,6 +104,15 @@ impl Client {
         self.stream.write_all(&self.output)
     }
 
+    /// Sends frames as they are.
+    ///
+    /// # Errors
+    ///
+    /// The connection fails.
+    pub fn send_frames(&mut self, frames: &[u8]) -> io::Result<()> {
+        self.stream.write_all(frames)
+    }
+
     /// Waits for a packet that starts with `prefix`; others that arrive before it are dropped.
     ///
     /// # Errors
@@ -140,7 +149,11 @@ impl Client {
 
     /// The socket, and what was received and not used yet. Heartbeats over a WebSocket are answered: nobody looks at what is
     /// left before more arrives.
-    pub(crate) fn into_parts(mut self) -> io::Result<(TcpStream, Vec<u8>)> {
+    ///
+    /// # Errors
+    ///
+    /// The connection fails.
+    pub fn into_parts(mut self) -> io::Result<(TcpStream, Vec<u8>)> {
         let (input, mut rest, mut at) = (core::mem::take(&mut self.input), Vec::new(), 0);
         while let Some((_, payload, taken)) = split_frame(&input[at..]) {
             match payload {

@@ -8,6 +8,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 use socketio_load::check::Faults;
+use socketio_load::median;
 
 use crate::Sample;
 use crate::plot::{self, Panel};
@@ -194,14 +195,5 @@ impl Cell {
         self.samples.iter().for_each(|sample| faults += sample.faults);
         let wrong = (faults.total() > 0).then(|| format!("{faults:?}"));
         self.errors.first().cloned().or(wrong)
-    }
-}
-
-/// Not a number if there are no figures.
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    match (figures.get(figures.len().saturating_sub(1) / 2), figures.get(figures.len() / 2)) {
-        (Some(low), Some(high)) => (low + high) / 2.0,
-        _ => f64::NAN,
     }
 }
