@@ -283,7 +283,7 @@
 //! | the connection cannot be opened: DNS, TCP, TLS, proxy, an HTTP status, [`timeout`](ClientBuilder::timeout) | `on_connect_error`, [`ConnectFailure::Open`] | yes |
 //! | it is lost, or the server says nonsense, or no ping comes in time | `on_disconnect` if the socket was connected; else `on_connect_error`, [`ConnectFailure::Closed`] | yes |
 //! | the namespace does not answer for [`connect_timeout`](ClientBuilder::connect_timeout) | `on_connect_error`, [`ConnectFailure::NoAnswer`] | with the next connection; at once if no other socket is connected |
-//! | the server is of version 2 | `on_connect_error`, [`ConnectFailure::Version`] | with the next connection |
+//! | the server is of version 2 | `on_connect_error`, [`ConnectFailure::Version`] | with the next connection; at once if no other socket is connected |
 //! | the namespace refuses: its middleware, or there is no such namespace | `on_connect_error`, [`ConnectFailure::Refused`] | no |
 //! | the server disconnects the socket | `on_disconnect`, `io server disconnect` | no |
 //! | [`Client::disconnect`], [`Client::close`] | `on_disconnect`, `io client disconnect` | no |

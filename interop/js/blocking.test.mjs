@@ -102,7 +102,7 @@ describe("a server without a runtime", () => {
 });
 
 describe("a server without a runtime, with a fast heartbeat", () => {
-  const server = useServer("blocking", [0, 100, 100]);
+  const server = useServer("blocking", [0, 100, 1_000]);
   const { connect } = useClients(server);
 
   it("keeps a client alive", async () => {

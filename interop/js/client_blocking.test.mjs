@@ -14,7 +14,7 @@ after(() => running.forEach((end) => end()));
 /** The official server; `port` is 0 for a free one. */
 async function serve(port = 0, options = {}) {
   const http = createServer();
-  const io = new Server(http, { pingInterval: 200, pingTimeout: 200, ...options });
+  const io = new Server(http, { pingInterval: 200, pingTimeout: 1_000, ...options });
   await new Promise((resolve) => http.listen(port, "127.0.0.1", resolve));
   running.push(() => io.close());
   return { io, port: http.address().port, address: `127.0.0.1:${http.address().port}` };
@@ -55,7 +55,7 @@ for (const transport of ["websocket", "polling", "upgrade"]) {
     });
 
     it("stays connected over several heartbeats", async () => {
-      const { io, address } = await serve(0, { pingInterval: 50, pingTimeout: 100 });
+      const { io, address } = await serve(0, { pingInterval: 50, pingTimeout: 1_000 });
       const client = start(address, transport);
       const socket = await greeted(io);
       let pongs = 0;

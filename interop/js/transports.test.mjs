@@ -101,7 +101,7 @@ onWorkers("transports", (flags) => {
 });
 
 onWorkers("heartbeat", (flags) => {
-  const server = useServer("conformance", { ...flags, pingIntervalMs: 100, pingTimeoutMs: 100 });
+  const server = useServer("conformance", { ...flags, pingIntervalMs: 100, pingTimeoutMs: 1_000 });
   const { connect } = useClients(server);
 
   for (const transports of TRANSPORTS) {

@@ -70,6 +70,23 @@ async fn who_was_refused_can_come_again_with_other_credentials() {
 }
 
 #[tokio::test]
+async fn credentials_that_cannot_be_had_are_told_and_not_waited_for() {
+    let host = Host::start(Server::new()).await;
+    let (say, mut noted) = notes();
+    let builder = to(&host, "").auth_with(async || 3).on_error(move |client, event, _| {
+        say.say(format!("{event} {}", client.is_active()));
+    });
+    let client = builder.start().unwrap();
+    let Err(ConnectFailure::Invalid(why)) = soon(client.connect()).await else { panic!() };
+    assert!(why.contains("credentials"), "{why}");
+    assert!(noted.next().await.starts_with("auth "));
+    while soon(client.next()).await.is_some() {}
+    assert!(!client.is_active());
+    client.set_auth(Token { token: "x" }).unwrap();
+    soon(client.connect()).await.unwrap();
+}
+
+#[tokio::test]
 async fn each_failed_attempt_is_told_until_all_were_made() {
     let (say, mut noted) = notes();
     let manager = say.clone();

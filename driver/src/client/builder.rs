@@ -5,6 +5,7 @@ use core::time::Duration;
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 
+use event_listener::Event;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use serde::Serialize;
 use socketio_protocol::Random;
@@ -410,6 +411,7 @@ impl Client {
             handlers: Mutex::new(Arc::new(setup.handlers)),
             version: AtomicUsize::new(0),
             status: Mutex::new(Status { active: true, ..Status::default() }),
+            arrivals: Event::new(),
         });
         let order = Order::Add { inner: Arc::downgrade(&inner), options: Box::new(setup.options), auth: setup.auth };
         shared.mailbox.push(order);

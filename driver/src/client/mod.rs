@@ -1,14 +1,14 @@
 //! The client's side; see [`Client`].
 
 use core::fmt;
-use core::future::{Future, IntoFuture, poll_fn};
+use core::future::{Future, IntoFuture};
 use core::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
-use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::collections::{BTreeSet, VecDeque};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 
+use event_listener::Event;
 use futures_channel::oneshot;
 use serde::Serialize;
 use socketio_protocol::SocketId;
@@ -77,6 +77,8 @@ pub(crate) struct Inner {
     /// Counts the changes of `handlers`.
     version: AtomicUsize,
     status: Mutex<Status>,
+    /// Something has come for [`Client::next`].
+    arrivals: Event,
 }
 
 /// What all sockets of a client share.
@@ -103,7 +105,6 @@ struct Status {
     /// What waits for that.
     events: VecDeque<Queued>,
     bytes: usize,
-    wakers: Vec<Waker>,
 }
 
 type ManagerHandler = Arc<dyn Fn(&ManagerEvent) + Send + Sync>;
@@ -177,21 +178,24 @@ impl Client {
     /// [`max_held`](ClientBuilder::max_held) bytes wait here, reading stops, and after the server's ping timeout the
     /// connection is lost.
     pub async fn next(&self) -> Option<ClientEvent> {
-        poll_fn(|cx| self.poll_next(cx)).await
+        loop {
+            if let Some(next) = self.try_next() {
+                return next;
+            }
+            let arrival = self.0.arrivals.listen();
+            // It may have come in between.
+            if let Some(next) = self.try_next() {
+                return next;
+            }
+            arrival.await;
+        }
     }
 
-    fn poll_next(&self, cx: &Context<'_>) -> Poll<Option<ClientEvent>> {
+    /// What [`Client::next`] gives, if it need not wait.
+    fn try_next(&self) -> Option<Option<ClientEvent>> {
         let mut status = lock(&self.0.status);
         status.pulled = true;
-        let Some(event) = status.events.pop_front() else {
-            if status.over {
-                return Poll::Ready(None);
-            }
-            if !status.wakers.iter().any(|waker| waker.will_wake(cx.waker())) {
-                status.wakers.push(cx.waker().clone());
-            }
-            return Poll::Pending;
-        };
+        let Some(event) = status.events.pop_front() else { return status.over.then_some(None) };
         let was_full = status.bytes > self.0.shared.max_held;
         status.bytes -= event.size();
         let resumes = was_full && status.bytes <= self.0.shared.max_held;
@@ -199,7 +203,7 @@ impl Client {
         if resumes {
             self.0.shared.mailbox.push(Order::Attend(self.0.serial));
         }
-        Poll::Ready(Some(event.into_event(self)))
+        Some(Some(event.into_event(self)))
     }
 
     /// Has `handler` called for each `event` from now on, in the place of an earlier one. See [`ClientBuilder::on`].
@@ -354,12 +358,11 @@ impl Inner {
             status.bytes -= oldest.size();
             dropped.push(oldest);
         }
-        let wakers = core::mem::take(&mut status.wakers);
         drop(status);
         if !dropped.is_empty() {
             tracing::warn!(namespace = &*self.namespace, "an event was dropped that nobody has handled");
         }
-        wakers.into_iter().for_each(Waker::wake);
+        self.arrivals.notify(usize::MAX);
     }
 
     /// Whether reading has to stop until [`Client::next`] is called.
@@ -372,9 +375,11 @@ impl Inner {
     fn update(&self, change: impl FnOnce(&mut Status)) {
         let mut status = lock(&self.status);
         change(&mut status);
-        let wakers = if status.over { core::mem::take(&mut status.wakers) } else { Vec::new() };
+        let over = status.over;
         drop(status);
-        wakers.into_iter().for_each(Waker::wake);
+        if over {
+            self.arrivals.notify(usize::MAX);
+        }
     }
 }
 

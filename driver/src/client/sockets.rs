@@ -71,34 +71,30 @@ struct Waiter {
 /// Something of the application that waits.
 struct Work {
     serial: u32,
+    kind: Kind,
+    /// What its errors are told as.
     event: Box<str>,
-    future: WorkFuture,
+    future: Waiting,
+}
+
+/// What the end of a handler has to be followed by.
+#[derive(Copy, Clone)]
+enum Kind {
+    /// It was `on_connect`: events need not be held any more.
+    Connect,
+    /// It was an event's: another one may start.
+    Event,
+    Other,
 }
 
 type Authenticated = Result<Credentials, EncodeError>;
 
-enum WorkFuture {
-    Connect(Waiting),
-    Event(Waiting),
-    Other(Waiting),
-}
-
-enum Done {
-    Connect(Finished),
-    Event(Finished),
-    Other(Finished),
-}
-
 impl Future for Work {
-    type Output = (u32, Box<str>, Done);
+    type Output = (u32, Kind, Box<str>, Finished);
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        let done = match &mut self.future {
-            WorkFuture::Connect(future) => Done::Connect(core::task::ready!(future.as_mut().poll(cx))),
-            WorkFuture::Event(future) => Done::Event(core::task::ready!(future.as_mut().poll(cx))),
-            WorkFuture::Other(future) => Done::Other(core::task::ready!(future.as_mut().poll(cx))),
-        };
-        Poll::Ready((self.serial, mem::take(&mut self.event), done))
+        let finished = core::task::ready!(self.future.as_mut().poll(cx));
+        Poll::Ready((self.serial, self.kind, mem::take(&mut self.event), finished))
     }
 }
 
@@ -429,12 +425,8 @@ impl Sockets {
         let Some(handler) = local.handlers.connect.clone() else { return };
         local.events.connecting = true;
         let serial = local.serial;
-        let mut future = caught(move || handler(&client));
-        // It starts before the handler of any event does. Whoever waits is polled again, with a waker.
-        match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(finished) => self.done(serial, "connect", Done::Connect(finished), slots),
-            Poll::Pending => self.wait(serial, "connect", WorkFuture::Connect(future)),
-        }
+        let future = caught(move || handler(&client));
+        self.begin(serial, Kind::Connect, "connect", future, slots);
     }
 
     fn not_connected(&mut self, key: SocketKey, error: ConnectFailure, slots: &mut Slots) {
@@ -450,7 +442,8 @@ impl Sockets {
         local.offer(&client, Queued::Other(ClientEvent::ConnectError(error.clone())));
         let (serial, handler) = (local.serial, local.handlers.connect_error.clone());
         if let Some(handler) = handler {
-            self.begin(serial, "connect_error", caught(move || Ok(handler(client, error))), slots);
+            let future = caught(move || Ok(handler(client, error)));
+            self.begin(serial, Kind::Other, "connect_error", future, slots);
         }
     }
 
@@ -462,16 +455,17 @@ impl Sockets {
         local.offer(&client, Queued::Other(ClientEvent::Disconnect(reason)));
         let (serial, handler) = (local.serial, local.handlers.disconnect.clone());
         if let Some(handler) = handler {
-            self.begin(serial, "disconnect", caught(move || Ok(handler(client, reason))), slots);
+            let future = caught(move || Ok(handler(client, reason)));
+            self.begin(serial, Kind::Other, "disconnect", future, slots);
         }
     }
 
-    /// Starts a handler at once, so that what happens is told in its order, the manager's events among it. Whoever waits is
-    /// polled again, with a waker.
-    fn begin(&mut self, serial: u32, event: &str, mut future: Waiting, slots: &mut Slots) {
+    /// Starts a handler at once, so that what happens is told in its order, the manager's events among it, and `on_connect`
+    /// starts before the handler of any event does. Whoever waits is polled again, with a waker.
+    fn begin(&mut self, serial: u32, kind: Kind, event: &str, mut future: Waiting, slots: &mut Slots) {
         match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
-            Poll::Ready(finished) => self.done(serial, event, Done::Other(finished), slots),
-            Poll::Pending => self.wait(serial, event, WorkFuture::Other(future)),
+            Poll::Ready(finished) => self.done(serial, kind, event, finished, slots),
+            Poll::Pending => self.wait(serial, kind, event, future),
         }
     }
 
@@ -496,12 +490,12 @@ impl Sockets {
         match started {
             Started::Finished(finished) => self.finished(serial, event, finished),
             Started::Refused(error) => self.tell(serial, event, &error),
-            Started::Waiting(future) => self.wait(serial, event, WorkFuture::Event(future)),
+            Started::Waiting(future) => self.wait(serial, Kind::Event, event, future),
         }
     }
 
-    fn wait(&mut self, serial: u32, event: &str, future: WorkFuture) {
-        self.work.push(Work { serial, event: event.into(), future });
+    fn wait(&mut self, serial: u32, kind: Kind, event: &str, future: Waiting) {
+        self.work.push(Work { serial, kind, event: event.into(), future });
         self.has_new_work = true;
     }
 
@@ -509,8 +503,8 @@ impl Sockets {
     pub(super) fn poll_work(&mut self, cx: &mut Context<'_>, slots: &mut Slots) {
         loop {
             self.has_new_work = false;
-            while let Poll::Ready(Some((serial, event, done))) = Pin::new(&mut self.work).poll_next(cx) {
-                self.done(serial, &event, done, slots);
+            while let Poll::Ready(Some((serial, kind, event, finished))) = Pin::new(&mut self.work).poll_next(cx) {
+                self.done(serial, kind, &event, finished, slots);
             }
             if !self.has_new_work {
                 return;
@@ -518,24 +512,14 @@ impl Sockets {
         }
     }
 
-    fn done(&mut self, serial: u32, event: &str, done: Done, slots: &mut Slots) {
-        match done {
-            Done::Connect(finished) => {
-                if let Some(local) = self.local(serial) {
-                    local.events.connecting = false;
-                }
-                self.finished(serial, event, finished);
-                self.release(serial, slots);
-            }
-            Done::Event(finished) => {
-                if let Some(local) = self.local(serial) {
-                    local.events.waiting -= 1;
-                }
-                self.finished(serial, event, finished);
-                self.release(serial, slots);
-            }
-            Done::Other(finished) => self.finished(serial, event, finished),
+    fn done(&mut self, serial: u32, kind: Kind, event: &str, finished: Finished, slots: &mut Slots) {
+        match (self.local(serial), kind) {
+            (Some(local), Kind::Connect) => local.events.connecting = false,
+            (Some(local), Kind::Event) => local.events.waiting -= 1,
+            _ => {}
         }
+        self.finished(serial, event, finished);
+        self.release(serial, slots);
     }
 
     /// Tells of a failure.

@@ -41,7 +41,7 @@ export default [
   {
     name: "the server is suspended: the heartbeat ends the connection",
     async run(t) {
-      const server = await t.fork({ pingInterval: 200, pingTimeout: 300 });
+      const server = await t.fork({ pingInterval: 200, pingTimeout: 800 });
       t.client(server);
       await t.welcomed(server);
       server.kill("SIGSTOP");
@@ -55,7 +55,7 @@ export default [
   {
     name: "the network swallows everything: the heartbeat ends the connection",
     async run(t) {
-      const server = await t.serve({ pingInterval: 200, pingTimeout: 300 });
+      const server = await t.serve({ pingInterval: 200, pingTimeout: 800 });
       const proxy = await t.proxy(server);
       t.client(proxy);
       const socket = await server.socket();
