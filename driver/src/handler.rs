@@ -52,9 +52,10 @@ impl<E: Into<HandlerError>> IntoOutcome for Result<(), E> {
 
 /// A function that handles an event: `async |socket: Socket, (room, text): (String, String)| { .. }`.
 ///
-/// Each of its up to six parameters is an [`Extract`]: [`Socket`] (a client's: [`Client`](crate::Client)), [`State`](crate::State),
-/// [`Ack`](crate::Ack), [`EventName`](crate::EventName), [`Args`](crate::Args), or the event's arguments as a type of
-/// yours. An async closure that captures is no `Fn`: take [`State`](crate::State), or return an `async move` block.
+/// Each of its up to six parameters is an [`Extract`]: [`Socket`] (a client's: [`Client`](crate::Client)),
+/// [`State`](crate::State), [`Ack`](crate::Ack), [`EventName`](crate::EventName), [`Args`](crate::Args), or the event's
+/// arguments as a type of yours. An async closure that captures is no `Fn`: take [`State`](crate::State), or return an
+/// `async move` block.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` is no event handler",
     note = "a handler is an async function whose parameters implement `Extract` (owned, deserializable types do), which \

@@ -215,7 +215,8 @@ impl Manager {
     }
 
     /// Nobody waits for an answer any more: neither [`Event::Ack`](super::Event::Ack) nor
-    /// [`Event::AckFailed`](super::Event::AckFailed) follows. The event is sent all the same. Does nothing to an event with retries, which is sent until it is answered.
+    /// [`Event::AckFailed`](super::Event::AckFailed) follows. The event is sent all the same. Does nothing to an event with
+    /// retries, which is sent until it is answered.
     pub fn forget_ack(&mut self, socket: SocketKey, id: u64) {
         if let Some(slot) = self.slot_mut(socket) {
             slot.acks.remove(id);
@@ -245,8 +246,9 @@ impl Manager {
     /// Sends an event until it is answered: at least once, in the order of these calls, one at a time, and up to
     /// [`SocketOptions::retries`] times more. It was encoded with `id`, from [`Manager::ack_id`].
     ///
-    /// A try ends after `timeout`, without it after [`SocketOptions::ack_timeout`], or with the connection. The answer to any of them counts. Exactly one
-    /// [`Event::Ack`](super::Event::Ack) or [`Event::AckFailed`](super::Event::AckFailed) follows.
+    /// A try ends after `timeout`, without it after [`SocketOptions::ack_timeout`], or with the connection. The answer to any
+    /// of them counts. Exactly one [`Event::Ack`](super::Event::Ack) or [`Event::AckFailed`](super::Event::AckFailed)
+    /// follows.
     ///
     /// # Errors
     ///
