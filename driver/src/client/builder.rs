@@ -339,7 +339,8 @@ impl<R: Runtime> ClientBuilder<R> {
         self
     }
 
-    /// Bytes of events that may wait for handlers or for [`Client::next`], for each socket; 8 MiB. Reading stops at that.
+    /// Bytes of events that may wait for handlers or for [`Client::next`], for each socket; 8 MiB. Reading stops at that;
+    /// what came in one answer to a poll is taken whole.
     pub fn max_held(mut self, bytes: usize) -> Self {
         self.max_held = bytes;
         self
