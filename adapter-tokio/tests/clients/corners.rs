@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use socketio_tokio::{Ack, Client, ClientBuilder, ClientEvent, Server, State, Tokio, client};
 
 use crate::relay::Relay;
-use crate::support::{Gate, Host, Notes, notes, soon, until};
+use crate::support::{Gate, Host, Notes, OnDrop, notes, soon, until};
 
 const SHORT: Duration = Duration::from_millis(10);
 
@@ -109,6 +109,26 @@ async fn credentials_that_failed_for_an_old_connection_do_not_end_the_new_one() 
         tokio::task::yield_now().await;
     }
     assert!(client.is_connected(), "the credentials of a lost connection have ended this one");
+}
+
+#[tokio::test]
+async fn who_was_asked_for_credentials_of_a_lost_connection_is_asked_no_more() {
+    let host = Host::start(Server::new()).await;
+    let relay = Relay::start(host.address).await;
+    let (say, mut noted) = notes();
+    let client = client(&format!("http://{}", relay.address)).reconnection_delay(SHORT).auth_with(move || {
+        let say = say.clone();
+        async move {
+            say.say("asked");
+            let _told = OnDrop(say, "dropped");
+            std::future::pending::<()>().await;
+        }
+    });
+    let _client = client.start().unwrap();
+    noted.expect(&["asked"]).await;
+    relay.cut();
+    // The next one is polled after the last one was dropped.
+    noted.expect(&["dropped", "asked"]).await;
 }
 
 #[derive(Debug)]

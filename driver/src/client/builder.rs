@@ -158,7 +158,7 @@ macro_rules! socket_options {
 
         /// Connects, and waits until that has succeeded or has failed for good. To be called within the runtime.
         pub fn connect(self) -> Connect {
-            Connect { client: self.make(), timeout: None }
+            Connect { client: self.make(false), timeout: None }
         }
 
         /// Begins to connect, and waits for nothing: what is emitted meanwhile is kept. To be called within the runtime.
@@ -167,10 +167,7 @@ macro_rules! socket_options {
         ///
         /// The URL or an option cannot be used.
         pub fn start(self) -> Result<Client, ConnectFailure> {
-            let client = self.make()?;
-            let order = Order::Connect { serial: client.0.serial, timeout: None, reply: None };
-            client.0.shared.mailbox.push(order);
-            Ok(client)
+            self.make(true)
         }
     };
 }
@@ -355,7 +352,7 @@ impl<R: Runtime> ClientBuilder<R> {
     socket_options!();
 
     /// The client's first handle, and its task.
-    fn make(self) -> Result<Client, ConnectFailure> {
+    fn make(self, starts: bool) -> Result<Client, ConnectFailure> {
         let shared = Arc::new(Shared {
             mailbox: Mailbox::new(self.max_buffered),
             state: self.state,
@@ -363,7 +360,7 @@ impl<R: Runtime> ClientBuilder<R> {
             transport: AtomicU8::new(0),
             names: Mutex::default(),
         });
-        let client = Client::make(&shared, self.setup)?;
+        let client = Client::make(&shared, self.setup, starts)?;
         let connector = Connector::new(self.runtime.clone(), self.network);
         let random = Random::new(seed());
         let task = ClientTask::new(self.runtime.clone(), connector, shared, self.engine, self.manager, random);
@@ -379,14 +376,14 @@ impl SocketBuilder {
 
     socket_options!();
 
-    fn make(self) -> Result<Client, ConnectFailure> {
-        Client::make(&self.client.0.shared, self.setup)
+    fn make(self, starts: bool) -> Result<Client, ConnectFailure> {
+        Client::make(&self.client.0.shared, self.setup, starts)
     }
 }
 
 impl Client {
-    /// A socket of a client, announced to its task.
-    fn make(shared: &Arc<Shared>, setup: Setup) -> Result<Self, ConnectFailure> {
+    /// A socket of a client, announced to its task. It is to be connected at once if it `starts`.
+    fn make(shared: &Arc<Shared>, setup: Setup, starts: bool) -> Result<Self, ConnectFailure> {
         if let Some(error) = setup.error {
             return Err(ConnectFailure::Invalid(error));
         }
@@ -414,7 +411,8 @@ impl Client {
             status: Mutex::new(Status { active: true, ..Status::default() }),
             arrivals: Event::new(),
         });
-        let order = Order::Add { inner: Arc::downgrade(&inner), options: Box::new(setup.options), auth: setup.auth };
+        let order =
+            Order::Add { inner: Arc::downgrade(&inner), options: Box::new(setup.options), auth: setup.auth, starts };
         shared.mailbox.push(order);
         Ok(Self(inner))
     }

@@ -20,6 +20,8 @@ pub(super) enum Order {
         inner: Weak<Inner>,
         options: Box<SocketOptions>,
         auth: AuthSource,
+        /// It is to be connected at once.
+        starts: bool,
     },
     /// The last handle of a socket is gone.
     Remove(u32),

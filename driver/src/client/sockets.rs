@@ -58,8 +58,6 @@ struct Local {
     events: Lane<Client>,
     replies: BTreeMap<u64, Reply>,
     waiters: Vec<Waiter>,
-    /// It was to be connected already.
-    begun: bool,
 }
 
 /// Who waits for the socket to be connected.
@@ -135,12 +133,14 @@ impl Sockets {
         self.has_changed |=
             !matches!(order, Order::Emit { .. } | Order::Ask(_) | Order::Forget(..) | Order::Answer(..));
         match order {
-            Order::Add { inner, options, auth } => self.add(inner, *options, auth, machine),
+            Order::Add { inner, options, auth, starts } => {
+                let key = self.add(inner, *options, auth, machine);
+                key.filter(|_| starts).into_iter().for_each(|key| machine.connect(now, key));
+            }
             Order::Remove(serial) => self.remove(serial, machine),
             Order::Connect { serial, timeout, reply } => {
                 let Some(local) = self.local(serial) else { return };
                 let deadline = timeout.map(|timeout| now + timeout);
-                local.begun = true;
                 local.waiters.retain(|waiter| !waiter.reply.is_canceled());
                 local.waiters.extend(reply.map(|reply| Waiter { deadline, reply }));
                 machine.connect(now, local.key);
@@ -190,10 +190,16 @@ impl Sockets {
         }
     }
 
-    fn add(&mut self, inner: Weak<Inner>, options: SocketOptions, auth: AuthSource, machine: &mut Machine) {
-        let Some(handle) = inner.upgrade() else { return };
+    fn add(
+        &mut self,
+        inner: Weak<Inner>,
+        options: SocketOptions,
+        auth: AuthSource,
+        machine: &mut Machine,
+    ) -> Option<SocketKey> {
+        let handle = inner.upgrade()?;
         // The name was checked when the handle was made.
-        let Ok(key) = machine.socket(&handle.namespace, options) else { return };
+        let key = machine.socket(&handle.namespace, options).ok()?;
         self.locals.push(Local {
             serial: handle.serial,
             key,
@@ -204,8 +210,8 @@ impl Sockets {
             events: Lane::new(false),
             replies: BTreeMap::new(),
             waiters: Vec::new(),
-            begun: false,
         });
+        Some(key)
     }
 
     fn remove(&mut self, serial: u32, machine: &mut Machine) {
@@ -320,8 +326,7 @@ impl Sockets {
         }
         for local in &self.locals {
             let active = machine.manager().is_active(local.key);
-            // Before it was to be connected, nobody can say.
-            let over = local.begun && (!active || machine.manager().is_dormant());
+            let over = !active || machine.manager().is_dormant();
             local.update(|status| (status.active, status.over) = (active, over));
         }
     }
