@@ -1,53 +1,7 @@
-//! A server for measurements: handlers with one argument of one type, as an application would write them.
+//! A server for measurements.
 
-mod support;
-
-use clap::{Parser, ValueEnum};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
-use socketio_tokio::{Ack, Binary, Server, Socket};
-
-#[derive(Parser)]
-struct Options {
-    #[command(flatten)]
-    common: support::Options,
-    /// Type of the arguments.
-    #[arg(long, value_enum, default_value_t)]
-    args: Args,
-    /// Namespaces `/1`, `/2` ... beside `/`, with the same handlers.
-    #[arg(long, default_value_t = 0)]
-    namespaces: usize,
-}
-
-#[derive(Copy, Clone, Default, ValueEnum)]
-enum Args {
-    #[default]
-    Text,
-    Binary,
-}
+mod platform;
 
 fn main() -> std::io::Result<()> {
-    let options = Options::parse();
-    let server = options.common.server().build();
-    let names = (1..=options.namespaces).map(|number| format!("/{number}"));
-    for name in names.chain(["/".to_owned()]) {
-        match options.args {
-            Args::Text => declare::<String>(&server, &name),
-            Args::Binary => declare::<Binary>(&server, &name),
-        }
-    }
-    options.common.run(&server)
-}
-
-fn declare<T: Serialize + DeserializeOwned + Send + 'static>(server: &Server, name: &str) {
-    let namespace = server.of(name);
-    namespace.on("echo", async |socket: Socket, (value,): (T,)| socket.emit("echo", (value,)));
-    namespace.on("ack", async |(value,): (T,), ack: Ack| ack.send((value,)));
-    namespace.on("join", async |socket: Socket, (room,): (String,), ack: Ack| {
-        socket.join(&room);
-        ack.send("ok")
-    });
-    namespace.on("broadcast", async |socket: Socket, (value,): (T,)| {
-        socket.namespace().to("room1").emit("broadcast", (value,))
-    });
+    socketio_programs::bench::<platform::OnTokio>()
 }

@@ -1,47 +1,7 @@
 //! A plain Engine.IO server on `/engine.io/` that echoes every message: what the official Engine.IO suite runs against.
 
-mod support;
-
-use std::sync::Arc;
-
-use clap::Parser;
-use socketio_tokio::protocol::Instant;
-use socketio_tokio::protocol::engine::{CloseReason, Message, Packet};
-use socketio_tokio::{Application, Config, Connection, Engine, Handshake, Mailbox, Turn};
-
-struct Echo;
-
-impl Application for Echo {
-    type Connection = Self;
-
-    fn open(&self, _: Arc<Handshake>, _: &Mailbox<()>, _: Instant) -> Self {
-        Self
-    }
-}
-
-impl Connection for Echo {
-    type Mail = ();
-
-    fn handle_message(&mut self, turn: &mut Turn<'_, '_>, message: Message<'_>) {
-        turn.send(match message {
-            Message::Text(text) => Packet::text(text),
-            Message::Binary(bytes) => Packet::binary(bytes.as_slice()),
-        });
-    }
-
-    fn handle_mail(&mut self, _: &mut Turn<'_, '_>, (): ()) {}
-
-    fn handle_close(&mut self, _: &mut Turn<'_, '_>, _: CloseReason) {}
-}
+mod platform;
 
 fn main() -> std::io::Result<()> {
-    let options = support::Options::parse();
-    let mut config = Config::default();
-    config.ping_interval = options.ping_interval();
-    config.ping_timeout = options.ping_timeout();
-    config.upgrade_timeout = options.upgrade_timeout();
-    config.max_payload = options.max_payload;
-    config.cors = options.cors();
-    let engine = Engine::new(config, "/engine.io/", Echo);
-    options.run(&engine)
+    socketio_programs::engine_conformance::<platform::OnTokio>()
 }

@@ -181,6 +181,45 @@
 //! # }
 //! ```
 //!
+//! # TLS
+//!
+//! [`serve_tls`] serves `https` and `wss` with a certificate, which can be changed while the server runs: clones of a
+//! [`ServerTls`] share it, and connections that are there go on.
+//!
+//! ```no_run
+//! # #[cfg(not(feature = "tls"))]
+//! # fn main() {}
+//! # #[cfg(feature = "tls")]
+//! use std::{fs::read, time::Duration};
+//!
+//! # #[cfg(feature = "tls")]
+//! use socketio_tokio::{Server, ServerTls};
+//! use tokio::{net::TcpListener, time::sleep};
+//!
+//! # #[cfg(feature = "tls")]
+//! # #[tokio::main]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let tls = ServerTls::from_pem(&read("chain.pem")?, &read("key.pem")?)?;
+//! let renewed = tls.clone();
+//! tokio::spawn(async move {
+//!     loop {
+//!         sleep(Duration::from_secs(60 * 60)).await;
+//!         let (Ok(chain), Ok(key)) = (read("chain.pem"), read("key.pem")) else { continue };
+//!         if let Err(error) = renewed.reload_pem(&chain, &key) {
+//!             eprintln!("the certificate stays as it is: {error}");
+//!         }
+//!     }
+//! });
+//! let listener = TcpListener::bind("0.0.0.0:443").await?;
+//! socketio_tokio::serve_tls(&Server::new(), listener, &tls).await?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`ServerTls::from_config`] takes any configuration of [`rustls`], for instance one that asks clients for a certificate.
+//! [`Handshake::secure`] tells how a client came. A mounted server has the TLS of its host, which
+//! [says so](SocketIoService::with_secure). All of this is behind the feature `tls`, a default.
+//!
 //! # Shutdown
 //!
 //! [`Server::shutdown`] disconnects everybody and waits, up to a deadline, until they are gone and handlers have ended.
@@ -245,13 +284,12 @@ mod runtime;
 mod service;
 
 use std::io;
-use std::net::SocketAddr;
 
 use tokio::net::{TcpListener, ToSocketAddrs};
 
 pub use socketio_driver::*;
 
-pub use runtime::{TcpAcceptor, Tokio};
+pub use runtime::{Tokio, TokioStream};
 pub use service::{SocketIoService, service};
 
 /// Listens on `address` and serves until the server has [shut down](Server::shutdown).
@@ -263,14 +301,27 @@ pub async fn serve(server: &impl Service, address: impl ToSocketAddrs) -> io::Re
     serve_listener(server, TcpListener::bind(address).await?).await
 }
 
-/// Serves the connections of a listener until the server has [shut down](Server::shutdown). Dropping the future begins a
-/// shutdown, too.
+/// Serves the connections of a `TcpListener`, a `UnixListener` or a [`Listener`] of your own until the server has
+/// [shut down](Server::shutdown). Dropping the future begins a shutdown, too.
 ///
 /// # Errors
 ///
 /// The listener broke.
-pub async fn serve_listener(server: &impl Service, listener: TcpListener) -> io::Result<()> {
-    socketio_driver::serve(server, Tokio, TcpAcceptor::new(listener)).await
+pub async fn serve_listener(server: &impl Service, listener: impl Listener<Tokio>) -> io::Result<()> {
+    socketio_driver::serve(server, Tokio, listener).await
+}
+
+/// As [`serve_listener`], by TLS: `https` and `wss`. Keep a clone of `tls` to [change](ServerTls::reload_pem) the
+/// certificate meanwhile; see [above](crate#tls).
+///
+/// A client has 30 seconds for its handshake. One that fails, as that of a client without TLS does, ends its connection.
+///
+/// # Errors
+///
+/// The listener broke.
+#[cfg(feature = "tls")]
+pub async fn serve_tls(server: &impl Service, listener: impl Listener<Tokio>, tls: &ServerTls) -> io::Result<()> {
+    socketio_driver::serve_tls(server, Tokio, listener, tls).await
 }
 
 /// A client of the server at `url`: `http`, `https`, `ws` or `wss`, where the path names the namespace. Its
@@ -293,9 +344,6 @@ pub async fn serve_listener(server: &impl Service, listener: TcpListener) -> io:
 pub fn client(url: &str) -> ClientBuilder<Tokio> {
     ClientBuilder::new(Tokio, url)
 }
-
-/// The address of a client, as the driver passes it on.
-type Address = Option<SocketAddr>;
 
 /// The samples of the README are tests.
 #[cfg(doctest)]

@@ -10,12 +10,12 @@ use hyper::upgrade::{Parts, Upgraded};
 use hyper_util::rt::TokioIo;
 use hyper_util::server::conn::auto;
 use pin_project_lite::pin_project;
-use socketio_driver::{HyperStream, Listener, Runtime, Sleep, Stream};
+use socketio_driver::{Listener, Runtime, Sleep, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+#[cfg(unix)]
+use tokio::net::{UnixListener, UnixStream};
 use tokio::time::Instant;
-
-use crate::Address;
 
 /// The runtime that the calling task runs on.
 #[derive(Copy, Clone, Debug, Default)]
@@ -44,22 +44,22 @@ impl Runtime for Tokio {
     }
 
     fn connect(&self, address: SocketAddr) -> impl Future<Output = io::Result<TokioStream>> + Send + 'static {
-        TokioStream::connect(address)
+        connect(address)
     }
 
     fn downcast(upgraded: Upgraded) -> Result<(TokioStream, Bytes), Upgraded> {
-        let upgraded = match upgraded.downcast::<HyperStream<TokioStream>>() {
-            Ok(Parts { io, read_buf, .. }) => return Ok((io.into_inner(), read_buf)),
-            Err(upgraded) => upgraded,
-        };
         // axum and others serve by hyper-util's `auto`, which wraps the stream once more.
         let upgraded = match auto::upgrade::downcast::<TokioIo<TcpStream>>(upgraded) {
-            Ok(auto::upgrade::Parts { io, read_buf, .. }) => return Ok((TokioStream(io.into_inner()), read_buf)),
+            Ok(auto::upgrade::Parts { io, read_buf, .. }) => return Ok((io.into_inner().into(), read_buf)),
             Err(upgraded) => upgraded,
         };
         let Parts { io, read_buf, .. } = upgraded.downcast::<TokioIo<TcpStream>>()?;
-        Ok((TokioStream(io.into_inner()), read_buf))
+        Ok((io.into_inner().into(), read_buf))
     }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TokioStream> {
+    TcpStream::connect(address).await.map(TokioStream::from)
 }
 
 /// As good as never, and no more than a clock can add.
@@ -88,54 +88,73 @@ impl Sleep for TokioSleep {
     }
 }
 
-/// A TCP stream of tokio.
+/// A connected stream of tokio.
 #[derive(Debug)]
-pub struct TokioStream(TcpStream);
+pub enum TokioStream {
+    /// By TCP.
+    Tcp(TcpStream),
+    /// By a Unix domain socket.
+    #[cfg(unix)]
+    Unix(Box<UnixStream>),
+}
 
-impl TokioStream {
-    async fn connect(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+impl From<TcpStream> for TokioStream {
+    /// Switches Nagle's delay off.
+    fn from(stream: TcpStream) -> Self {
         // A connection that is gone already fails at its first read, too.
         let _ = stream.set_nodelay(true);
-        Ok(Self(stream))
+        Self::Tcp(stream)
     }
+}
+
+#[cfg(unix)]
+impl From<UnixStream> for TokioStream {
+    fn from(stream: UnixStream) -> Self {
+        Self::Unix(Box::new(stream))
+    }
+}
+
+/// Does the same with whatever the stream is.
+macro_rules! each {
+    ($stream:expr, $socket:ident => $work:expr) => {
+        match $stream {
+            TokioStream::Tcp($socket) => $work,
+            #[cfg(unix)]
+            TokioStream::Unix($socket) => $work,
+        }
+    };
 }
 
 impl Stream for TokioStream {
     fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
         let mut buffer = ReadBuf::new(buffer);
-        Pin::new(&mut self.0).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+        each!(self, socket => Pin::new(socket).poll_read(cx, &mut buffer)).map_ok(|()| buffer.filled().len())
     }
 
     fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match slices {
-            [one] => Pin::new(&mut self.0).poll_write(cx, one),
-            many => Pin::new(&mut self.0).poll_write_vectored(cx, many),
-        }
+        each!(self, socket => match slices {
+            [one] => Pin::new(socket).poll_write(cx, one),
+            many => Pin::new(socket).poll_write_vectored(cx, many),
+        })
     }
 
     fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.0).poll_shutdown(cx)
+        each!(self, socket => Pin::new(socket).poll_shutdown(cx))
     }
 }
 
-/// A listener of tokio.
-#[derive(Debug)]
-pub struct TcpAcceptor(TcpListener);
-
-impl TcpAcceptor {
-    /// Accepts the connections of `listener`, without Nagle's delay.
-    pub fn new(listener: TcpListener) -> Self {
-        Self(listener)
+impl Listener<Tokio> for TcpListener {
+    async fn accept(&mut self) -> io::Result<(TokioStream, Option<SocketAddr>)> {
+        let (stream, address) = TcpListener::accept(self).await?;
+        Ok((stream.into(), Some(address)))
     }
 }
 
-impl Listener<TokioStream> for TcpAcceptor {
-    async fn accept(&mut self) -> io::Result<(TokioStream, Address)> {
-        let (stream, address) = self.0.accept().await?;
-        // A connection that is gone already fails here, and again at its first read.
-        let _ = stream.set_nodelay(true);
-        Ok((TokioStream(stream), Some(address)))
+#[cfg(unix)]
+impl Listener<Tokio> for UnixListener {
+    async fn accept(&mut self) -> io::Result<(TokioStream, Option<SocketAddr>)> {
+        let (stream, _) = UnixListener::accept(self).await?;
+        Ok((stream.into(), None))
     }
 }
 
@@ -143,6 +162,7 @@ impl Listener<TokioStream> for TcpAcceptor {
 mod tests {
     use std::io::Write as _;
 
+    use futures_util::future::Either;
     use tokio::io::AsyncReadExt;
 
     use super::*;
@@ -164,7 +184,7 @@ mod tests {
         let address = SocketAddr::from(([127, 0, 0, 1], port));
         assert!(addresses.contains(&address), "{addresses:?}");
         let stream = Tokio.connect(address).await.unwrap();
-        assert!(stream.0.nodelay().unwrap());
+        assert!(matches!(&stream, TokioStream::Tcp(stream) if stream.nodelay().unwrap()));
         drop(listener);
         assert_eq!(Tokio.connect(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
@@ -188,6 +208,12 @@ mod tests {
         });
         let polls = tokio::spawn(yielding).await.unwrap();
         assert!(polls < 10, "{polls} polls before the other task");
+    }
+
+    /// What `driver` makes of it where TLS can be chosen: an idle connection without TLS costs nothing more.
+    #[test]
+    fn a_stream_has_room_for_the_choice_of_tls() {
+        assert_eq!(size_of::<Either<TokioStream, Box<()>>>(), size_of::<TokioStream>());
     }
 
     fn poll<F: Future>(future: Pin<&mut F>) -> Poll<F::Output> {

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use http::request::Parts;
 use http::{Request, Response};
-use socketio_driver::{Body, Service, respond};
+use socketio_driver::{Body, Peer, Service, respond};
 
 use crate::Tokio;
 
@@ -15,6 +15,7 @@ use crate::Tokio;
 pub struct SocketIoService<S> {
     server: S,
     address: fn(&Parts) -> Option<SocketAddr>,
+    secure: fn(&Parts) -> bool,
 }
 
 /// Mounts `server` into an existing application: axum, hyper, or anything else that speaks tower.
@@ -23,7 +24,7 @@ pub struct SocketIoService<S> {
 /// by HTTP/1.1 and with upgrades (hyper: `with_upgrades`), or clients stay with polling. It is for the application to call
 /// [`Server::shutdown`](crate::Server::shutdown) when it ends.
 pub fn service<S: Service>(server: &S) -> SocketIoService<S> {
-    SocketIoService { server: server.clone(), address: |_| None }
+    SocketIoService { server: server.clone(), address: |_| None, secure: |_| false }
 }
 
 impl<S> SocketIoService<S> {
@@ -55,6 +56,22 @@ impl<S> SocketIoService<S> {
         self.address = address;
         self
     }
+
+    /// Says how to tell that a client came by TLS, which becomes [`Handshake::secure`](crate::Handshake::secure). Without
+    /// it none did: only the application knows what its connections are.
+    ///
+    /// ```
+    /// use socketio_tokio::Server;
+    ///
+    /// // All of them, for instance where the application serves by TLS alone.
+    /// let service = socketio_tokio::service(&Server::new()).with_secure(|_| true);
+    /// # let _ = service;
+    /// ```
+    #[must_use]
+    pub fn with_secure(mut self, secure: fn(&Parts) -> bool) -> Self {
+        self.secure = secure;
+        self
+    }
 }
 
 impl<S, B> tower_service::Service<Request<B>> for SocketIoService<S>
@@ -73,8 +90,8 @@ where
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let server = self.server.clone();
         let (head, body) = request.into_parts();
-        let address = (self.address)(&head);
+        let peer = Peer { address: (self.address)(&head), secure: (self.secure)(&head) };
         let request = Request::from_parts(head, body);
-        Box::pin(async move { Ok(respond(server.engine(), &Tokio, address, request).await) })
+        Box::pin(async move { Ok(respond(server.engine(), &Tokio, peer, request).await) })
     }
 }

@@ -21,7 +21,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use socketio_tokio::{Ack, Runtime, Server, Socket, SocketIoService, Stream, Tokio, service};
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, BufStream, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tower_service::Service;
 use tungstenite::WebSocket;
@@ -73,6 +73,30 @@ async fn hyper_serves_it_over_an_unknown_stream() {
     let service = service(&server);
     accept(listener, move |stream| http1(Wrapped(stream), service.clone()));
     check(server, address, THROUGH_HYPER, false).await;
+}
+
+#[tokio::test]
+async fn hyper_serves_it_over_a_stream_that_holds_back_what_is_written() {
+    let (server, listener, address) = start().await;
+    let service = service(&server);
+    accept(listener, move |stream| http1(BufStream::new(stream), service.clone()));
+    check(server, address, THROUGH_HYPER, false).await;
+}
+
+#[tokio::test]
+async fn its_host_tells_it_who_came_by_tls() {
+    let insist = async |secure: bool| secure.then_some(()).ok_or_else(|| "by TLS only".to_owned());
+    let server = Server::builder().allow_request(move |handshake| insist(handshake.secure())).build();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let told = service(&server).with_secure(|head| head.uri.query().is_some_and(|query| query.ends_with("&told")));
+    tokio::spawn(async { axum::serve(listener, router(told)).await });
+    blocking(move || {
+        let path = "/socket.io/?EIO=4&transport=polling";
+        assert_eq!(request(address, "GET", path, "").0, 403);
+        assert_eq!(request(address, "GET", &format!("{path}&told"), "").0, 200);
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -163,7 +187,11 @@ fn answer_upgrade(mut request: Request<Body>) -> Response<Body> {
                 let count = poll_fn(|cx| stream.poll_write(cx, &[IoSlice::new(DIRECT.as_bytes())])).await.unwrap();
                 assert_eq!(count, DIRECT.len());
             }
-            Err(upgraded) => TokioIo::new(upgraded).write_all(THROUGH_HYPER.as_bytes()).await.unwrap(),
+            Err(upgraded) => {
+                let mut stream = TokioIo::new(upgraded);
+                stream.write_all(THROUGH_HYPER.as_bytes()).await.unwrap();
+                stream.flush().await.unwrap();
+            }
         }
     });
     let switch = Response::builder().status(101).header(CONNECTION, "upgrade").header(UPGRADE, "test");

@@ -42,7 +42,14 @@ fn binary() -> &'static PathBuf {
         let test = env::current_exe().unwrap();
         let output = test.ancestors().nth(2).unwrap();
         let profile = output.file_name().unwrap().to_str().unwrap();
-        let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+        let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        // There are build scripts that would run again with what this cargo says of its package.
+        for (name, _) in
+            env::vars().filter(|(name, _)| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_"))
+        {
+            cargo.env_remove(name);
+        }
+        let status = cargo
             .args(["build", "--quiet", "--workspace", "--example", "probe"])
             .args(["--profile", if profile == "debug" { "dev" } else { profile }])
             .arg("--target-dir")

@@ -80,20 +80,26 @@ pub(crate) enum Exchange {
 }
 
 /// Writes what waits, then reads what goes directly into the machine.
+///
+/// Where writing fails, reading goes on: what the peer sent before it went is still to be heard, and then its end.
 pub(crate) fn exchange(
     stream: &mut impl Stream,
     io: &mut impl MachineIo,
     cx: &mut Context<'_>,
     gather: &mut Vec<u8>,
 ) -> io::Result<Exchange> {
-    if write(stream, io, cx, gather)? >= WRITE_BUDGET {
+    let written = write(stream, io, cx, gather);
+    if written.as_ref().is_ok_and(|written| *written >= WRITE_BUDGET) {
         return Ok(Exchange::Enough);
     }
+    // Whoever waits for an answer would not know that the question is still here.
+    let flushed = stream.poll_flush(cx);
     if io.wants_shutdown() {
         // The reading half tells whether the client is still there.
         let _ = stream.poll_shutdown(cx);
     }
     if !io.wants_read() {
+        let _ = (written?, flushed?);
         return Ok(Exchange::Blocked);
     }
     let Some(target) = io.read_target() else { return Ok(Exchange::ReadOn) };
@@ -107,17 +113,16 @@ pub(crate) fn exchange(
     }
 }
 
-/// Writes what waits, and reads nothing.
+/// Writes what waits, and reads nothing. What fails here fails again when reading goes on, behind what is to be read.
 pub(crate) fn write_only(
     stream: &mut impl Stream,
     io: &mut impl MachineIo,
     cx: &mut Context<'_>,
     gather: &mut Vec<u8>,
-) -> io::Result<Exchange> {
-    let written = write(stream, io, cx, gather)?;
-    // Who reads flushes by that: TLS may hold the rest of a record back.
-    let _ = stream.poll_flush(cx)?;
-    Ok(if written >= WRITE_BUDGET { Exchange::Enough } else { Exchange::Blocked })
+) -> Exchange {
+    let written = write(stream, io, cx, gather);
+    let _ = stream.poll_flush(cx);
+    if written.is_ok_and(|written| written >= WRITE_BUDGET) { Exchange::Enough } else { Exchange::Blocked }
 }
 
 /// Writes what waits, as far as the stream and [`WRITE_BUDGET`] let it. Gives how many bytes that were.
@@ -178,4 +183,112 @@ fn write_once(
         }
     }
     (total, stream.poll_write(cx, slices.get(..count).unwrap_or_default()))
+}
+
+#[cfg(test)]
+mod tests {
+    use core::task::Waker;
+
+    use super::*;
+
+    /// Holds back what is written until it is flushed, and can be flushed once `open` is set.
+    #[derive(Default)]
+    struct Holding {
+        held: usize,
+        sent: usize,
+        open: bool,
+    }
+
+    impl Stream for Holding {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_write(&mut self, _: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+            let count = slices.iter().map(|slice| slice.len()).sum();
+            self.held += count;
+            Poll::Ready(Ok(count))
+        }
+
+        fn poll_flush(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            if !self.open {
+                return Poll::Pending;
+            }
+            self.sent += core::mem::take(&mut self.held);
+            Poll::Ready(Ok(()))
+        }
+
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    /// Has something to write, and may want to read or not.
+    struct Machine {
+        pending: &'static [u8],
+        wants_read: bool,
+    }
+
+    impl MachineIo for Machine {
+        fn pending(&self) -> impl Iterator<Item = &[u8]> {
+            Some(self.pending).filter(|pending| !pending.is_empty()).into_iter()
+        }
+
+        fn written(&mut self, count: usize) {
+            self.pending = &self.pending[count..];
+        }
+
+        fn wants_read(&self) -> bool {
+            self.wants_read
+        }
+
+        fn read_target(&mut self) -> Option<&mut [u8]> {
+            None
+        }
+
+        fn filled(&mut self, _: usize) {}
+    }
+
+    #[test]
+    fn nothing_is_held_back_whether_it_is_read_or_not() {
+        let mut cx = Context::from_waker(Waker::noop());
+        for wants_read in [false, true] {
+            let (mut stream, mut gather) = (Holding::default(), Vec::new());
+            let mut machine = Machine { pending: b"message", wants_read };
+            let mut step = |stream: &mut Holding| exchange(stream, &mut machine, &mut cx, &mut gather).unwrap();
+            step(&mut stream);
+            assert_eq!((stream.held, stream.sent), (7, 0));
+            // Nothing more is to be written, but this is still to leave.
+            stream.open = true;
+            step(&mut stream);
+            assert_eq!((stream.held, stream.sent), (0, 7));
+        }
+    }
+
+    /// Nothing can be written to it.
+    struct Gone;
+
+    impl Stream for Gone {
+        fn poll_read(&mut self, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+            Poll::Pending
+        }
+
+        fn poll_write(&mut self, _: &mut Context<'_>, _: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+            Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()))
+        }
+
+        fn poll_shutdown(&mut self, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+            Poll::Ready(Ok(()))
+        }
+    }
+
+    #[test]
+    fn the_last_words_of_a_peer_are_read_though_it_takes_nothing() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut stream, mut gather) = (Gone, Vec::new());
+        let mut machine = Machine { pending: b"message", wants_read: true };
+        assert!(matches!(exchange(&mut stream, &mut machine, &mut cx, &mut gather), Ok(Exchange::ReadOn)));
+        machine.wants_read = false;
+        assert!(exchange(&mut stream, &mut machine, &mut cx, &mut gather).is_err());
+    }
 }

@@ -3,7 +3,6 @@ use core::future::{Future, poll_fn};
 use core::pin::Pin;
 use core::task::{Context, Poll};
 use std::borrow::Cow;
-use std::net::SocketAddr;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -22,7 +21,7 @@ use socketio_protocol::engine::{
 
 use crate::application::Application;
 use crate::engine::{Engine, MailOf};
-use crate::handshake::Handshake;
+use crate::handshake::{Handshake, Peer};
 use crate::mailbox::{Abort, Mail, Mailbox};
 use crate::runtime::Runtime;
 use crate::task::SessionTask;
@@ -117,22 +116,24 @@ impl Headers for HeaderView<'_> {
 
 /// Answers one HTTP request: the whole server, for any HTTP stack that can upgrade.
 ///
-/// The one road for HTTP: `serve` and the tower service of an adapter are a few lines over it.
-pub fn respond<'a, R, A, B>(
+/// The one road for HTTP: `serve` and the tower service of an adapter are a few lines over it. `peer` is what only the
+/// caller knows of the connection: a [`Peer`], or its address alone.
+pub fn respond<'a, R, A, B, P>(
     engine: &'a Engine<A>,
     runtime: &'a R,
-    address: Option<SocketAddr>,
+    peer: P,
     request: Request<B>,
-) -> impl Future<Output = http::Response<Body>> + use<'a, R, A, B>
+) -> impl Future<Output = http::Response<Body>> + use<'a, R, A, B, P>
 where
     R: Runtime,
     A: Application,
     B: http_body::Body,
+    P: Into<Peer>,
 {
     // A request that waits keeps nothing of its head, which would hold a whole buffer of hyper's.
     let (head, body) = request.into_parts();
     let has_body = head.method != http::Method::HEAD;
-    let (task, headers) = task(engine, address, head, body);
+    let (task, headers) = task(engine, peer.into(), head, body);
     async move {
         let answered = match task {
             Task::Answer(response) => Ok((response, None)),
@@ -156,7 +157,7 @@ enum Task<M, B> {
 /// Decides what a request leads to, and which headers its answer has in any case.
 fn task<A: Application, B>(
     engine: &Engine<A>,
-    address: Option<SocketAddr>,
+    peer: Peer,
     mut head: Parts,
     body: B,
 ) -> (Task<MailOf<A>, B>, Vec<Header>) {
@@ -172,7 +173,7 @@ fn task<A: Application, B>(
     let task = match admit(config, &request, |id| engine.find(id)) {
         Admission::Preflight(response) => Task::Answer(response),
         Admission::Reject(reject) => Task::Answer(reject.response()),
-        Admission::New(kind) => Task::Open(kind, Arc::new(Handshake::new(&head, address)), on_upgrade),
+        Admission::New(kind) => Task::Open(kind, Arc::new(Handshake::new(&head, peer)), on_upgrade),
         Admission::Session(mailbox, RequestKind::Poll) => Task::Poll(mailbox),
         Admission::Session(_, RequestKind::Post { .. }) if declared(&head) > config.max_payload => {
             Task::Answer(Response::payload_too_large())

@@ -100,11 +100,20 @@ impl<S> HyperStream<S> {
 
     /// Watches how long writing is not possible.
     fn written(&mut self, cx: &mut Context<'_>, written: Poll<io::Result<usize>>) -> Poll<io::Result<usize>> {
-        let Some(Watch { timer, activity, stalled }) = &mut self.watch else { return written };
-        if written.is_ready() {
-            *stalled = None;
-            activity.wrote();
-            return written;
+        if let Some(watch) = self.watch.as_ref().filter(|_| written.is_ready()) {
+            watch.activity.wrote();
+        }
+        self.passed(cx, written)
+    }
+
+    /// Watches how long what was written does not leave.
+    fn passed<T>(&mut self, cx: &mut Context<'_>, passed: Poll<io::Result<T>>) -> Poll<io::Result<T>> {
+        let Some(Watch { timer, activity, stalled }) = &mut self.watch else { return passed };
+        if passed.is_ready() {
+            if stalled.take().is_some() {
+                activity.wrote();
+            }
+            return passed;
         }
         let stalled = stalled.get_or_insert_with(|| timer.sleep(WRITE_TIMEOUT));
         stalled.as_mut().poll(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
@@ -159,7 +168,8 @@ impl<S: Stream> Write for HyperStream<S> {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.stream.poll_flush(cx)
+        let flushed = self.stream.poll_flush(cx);
+        self.passed(cx, flushed)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

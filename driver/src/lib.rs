@@ -10,9 +10,11 @@
 //! - a [`Runtime`]: how to spawn a task, sleep, look a host up and connect to it, and its stream inside an upgraded HTTP
 //!   connection;
 //! - a [`Stream`], bytes in and out by polling, and a [`Sleep`], a timer that can be set anew;
-//! - a [`Listener`] for [`serve`], the server of its own;
+//! - a [`Listener`] for [`serve`] and [`serve_tls`], the server of its own;
 //! - where the runtime has a habit for it (tower, for tokio), a few lines over [`respond`], which answers one HTTP
 //!   request and is all that a server mounted into another needs.
+//!
+//! [`your_own_runtime`] explains it with a runtime of 200 lines.
 //!
 //! ```
 //! use std::io;
@@ -23,7 +25,7 @@
 //! async fn serve_on<R: Runtime>(
 //!     runtime: R,
 //!     server: &impl Service,
-//!     listener: impl Listener<R::Stream>,
+//!     listener: impl Listener<R>,
 //! ) -> io::Result<()> {
 //!     serve(server, runtime, listener).await
 //! }
@@ -83,17 +85,20 @@
 //!
 //! | file | has |
 //! |---|---|
-//! | `runtime.rs` | what an adapter implements |
+//! | `runtime.rs`, `adapt.rs` | what an adapter implements, and what helps with that |
+//! | `your_own_runtime.md` | how to |
 //! | `serve.rs`, `http.rs`, `hyper_io.rs` | accepting connections; one request; a runtime's stream for hyper |
 //! | `engine.rs` | the sessions of a server, and its shutdown |
 //! | `task.rs`, `mailbox.rs`, `outbox.rs` | the task of a session, the way to it, and the short one from its own handlers |
 //! | `application.rs` | what stands above Engine.IO |
 //! | `connection.rs` | Socket.IO there: the sockets of one session and their handlers |
 //! | `server.rs`, `namespace.rs`, `socket.rs`, `broadcast.rs` | what applications hold |
+//! | `tls/` | TLS, for both sides |
 //! | `client/` | a client: what applications hold, its one task, and its way to the server |
 //! | `handler.rs`, `extract.rs` | functions as handlers, and their parameters |
 //! | `handshake.rs`, `error.rs` | the first request; what can fail |
 
+mod adapt;
 mod application;
 mod broadcast;
 mod client;
@@ -116,6 +121,11 @@ mod serve;
 mod server;
 mod socket;
 mod task;
+mod tls;
+
+// Its code is an example, which is compiled as such: a test compares the two.
+#[cfg_attr(not(doctest), doc = include_str!("your_own_runtime.md"))]
+pub mod your_own_runtime {}
 
 #[cfg(feature = "tls")]
 pub use rustls;
@@ -124,13 +134,12 @@ pub use socketio_protocol::engine::{CloseReason, Config, Cookie, Cors, OriginPol
 pub use socketio_protocol::socket::manager::OpenError;
 pub use socketio_protocol::socket::{Binary, ConnectError, DisconnectReason, RawArgs};
 
+pub use adapt::{FuturesStream, RemadeSleep};
 pub use application::{Application, Connection, Turn};
 pub use broadcast::Broadcast;
 pub use client::{
     Client, ClientBuilder, ClientEvent, Connect, ConnectFailure, ManagerEvent, ReceivedEvent, SocketBuilder,
 };
-#[cfg(feature = "tls")]
-pub use client::{Tls, TlsError};
 pub use connection::{SocketMail, Sockets};
 pub use engine::{Engine, Stats};
 pub use error::{AckError, EmitError, HandlerError};
@@ -138,12 +147,16 @@ pub use extract::{
     Ack, Args, Auth, EventContext, EventName, Extract, ExtractConnect, ExtractDisconnect, FromPayload, Receiver, State,
 };
 pub use handler::{Handler, IntoOutcome};
-pub use handshake::Handshake;
+pub use handshake::{Handshake, Peer};
 pub use http::{Body, respond};
 pub use hyper_io::HyperStream;
 pub use mailbox::Mailbox;
 pub use namespace::{ConnectFunction, DisconnectFunction, Namespace};
 pub use runtime::{Listener, Runtime, Sleep, Stream};
-pub use serve::serve;
+#[cfg(feature = "tls")]
+pub use serve::serve_tls;
+pub use serve::{accept, serve};
 pub use server::{Server, ServerBuilder, Service, SocketIo};
 pub use socket::{EmitWithAck, Socket};
+#[cfg(feature = "tls")]
+pub use tls::{ServerTls, Tls, TlsError};

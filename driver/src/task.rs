@@ -8,16 +8,18 @@ use std::pin::Pin;
 use bytes::Bytes;
 use futures_channel::oneshot;
 use hyper::rt::{Read as _, ReadBuf, Write as _};
-use hyper::upgrade::{OnUpgrade, Upgraded};
+use hyper::upgrade::{OnUpgrade, Parts, Upgraded};
 use socketio_protocol::engine::{CloseReason, ExchangeId, Io, Next, Response, Session};
 use socketio_protocol::{Input, Instant, SessionId};
 
 use crate::application::{Application, Connection, Turn, Wishes};
 use crate::engine::{Engine, MailOf};
 use crate::exchange::{BUDGET, Exchange, READ, READ_BUDGET, exchange};
+use crate::hyper_io::HyperStream;
 use crate::mailbox::{Mail, Mailbox};
 use crate::outbox;
 use crate::runtime::{Runtime, Sleep, Stream};
+use crate::tls::MaybeTls;
 
 /// Buffers that a session's task needs only while it is awake: one set per thread, taken and put back in one poll.
 #[derive(Default)]
@@ -85,7 +87,7 @@ enum Link<S> {
 }
 
 enum Open<S> {
-    Direct(S),
+    Direct(MaybeTls<S>),
     Upgraded(Box<Upgraded>),
 }
 
@@ -399,8 +401,17 @@ fn apply(session: &mut Session, now: Instant, wishes: &mut Wishes) {
 impl<S: Stream> Open<S> {
     /// The stream of an upgraded connection, and what was read ahead.
     fn from_upgraded<R: Runtime<Stream = S>>(upgraded: Upgraded) -> (Self, Bytes) {
+        let upgraded = match upgraded.downcast::<HyperStream<MaybeTls<S>>>() {
+            Ok(Parts { io, read_buf, .. }) => return (Self::Direct(io.into_inner()), read_buf),
+            Err(upgraded) => upgraded,
+        };
+        // Of a host that wrapped it by itself.
+        let upgraded = match upgraded.downcast::<HyperStream<S>>() {
+            Ok(Parts { io, read_buf, .. }) => return (Self::Direct(MaybeTls::Left(io.into_inner())), read_buf),
+            Err(upgraded) => upgraded,
+        };
         match R::downcast(upgraded) {
-            Ok((stream, leftover)) => (Self::Direct(stream), leftover),
+            Ok((stream, leftover)) => (Self::Direct(MaybeTls::Left(stream)), leftover),
             Err(upgraded) => (Self::Upgraded(Box::new(upgraded)), Bytes::new()),
         }
     }
@@ -421,6 +432,13 @@ impl<S: Stream> Stream for Open<S> {
         match self {
             Self::Direct(stream) => stream.poll_write(cx, slices),
             Self::Upgraded(upgraded) => Pin::new(upgraded).poll_write_vectored(cx, slices),
+        }
+    }
+
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Self::Direct(stream) => stream.poll_flush(cx),
+            Self::Upgraded(upgraded) => Pin::new(upgraded).poll_flush(cx),
         }
     }
 
@@ -450,5 +468,45 @@ impl<R: Runtime, A: Application> Unpin for SessionTask<R, A> {}
 impl<R: Runtime, A: Application> Drop for SessionTask<R, A> {
     fn drop(&mut self) {
         self.mailbox.close();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use http_body_util::Empty;
+    use hyper::service::service_fn;
+    use hyper::{Response, server, upgrade};
+
+    use super::*;
+    use crate::client::testing::{FakeStream, Peer, Task, World};
+
+    /// What is there of a connection after its upgrade.
+    fn upgraded(connection: impl hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static) -> Upgraded {
+        let (sender, upgrade) = mpsc::channel();
+        let service = service_fn(move |mut request| {
+            sender.send(upgrade::on(&mut request)).unwrap();
+            async { Response::builder().status(101).header("upgrade", "x").body(Empty::<Bytes>::new()) }
+        });
+        let connection = server::conn::http1::Builder::new().serve_connection(connection, service).with_upgrades();
+        Task::new(connection).finish().unwrap();
+        Task::new(upgrade.recv().unwrap()).finish().unwrap()
+    }
+
+    #[test]
+    fn streams_are_found_again_behind_an_upgrade() {
+        let connect = || {
+            let peer = Peer::default();
+            peer.send("GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nahead");
+            peer.stream()
+        };
+        let own = upgraded(HyperStream::new(MaybeTls::Left(connect())));
+        let of_others = upgraded(HyperStream::new(connect()));
+        for upgraded in [own, of_others] {
+            let (stream, ahead) = Open::<FakeStream>::from_upgraded::<World>(upgraded);
+            assert!(matches!(stream, Open::Direct(_)));
+            assert_eq!(ahead, "ahead");
+        }
     }
 }

@@ -158,3 +158,27 @@ async fn reading_stops_when_too_much_is_held_and_everything_arrives_once_and_in_
     })
     .await;
 }
+
+#[tokio::test]
+async fn what_a_client_sent_last_counts_though_it_takes_nothing_any_more() {
+    const EVENTS: usize = 1_000;
+    let (server, mut noted, _) = server(Server::builder());
+    server.of("/").on("flood", async |socket: Socket| -> Result<(), HandlerError> {
+        // More than the system takes, and less than what a connection may wait for.
+        (0..100).try_for_each(|_| socket.emit("flood", "x".repeat(60_000)))?;
+        Ok(())
+    });
+    server.of("/").on("count", async |State(notes): State<Notes>, (number,): (usize,)| notes.say(number));
+    let host = Host::start(server).await;
+    let mut client = host.client().await;
+    client.send("42[\"flood\"]").await;
+    // Some of it is here, and stays unread: the end of the connection resets it.
+    soon(client.stream.readable()).await.unwrap();
+    let events: Vec<_> = (0..EVENTS).map(|number| format!("42[\"count\",{number}]")).collect();
+    client.send_all(&events).await;
+    drop(client);
+    for number in 0..EVENTS {
+        assert_eq!(noted.next().await, number.to_string());
+    }
+    host.empty().await;
+}

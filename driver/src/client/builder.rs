@@ -16,7 +16,6 @@ use super::connector::{Connector, Options};
 use super::mailbox::{Mailbox, Order};
 use super::proxy::Proxy;
 use super::task::ClientTask;
-use super::tls::Tls;
 use super::url::{Endpoint, parse_url};
 use super::{Client, Connect, ConnectFailure, Handlers, Inner, ManagerEvent, Setup, Shared, Status};
 use crate::engine::seed;
@@ -26,6 +25,7 @@ use crate::handler::{Handler, IntoOutcome, erase};
 use crate::mailbox::lock;
 use crate::namespace::{ConnectFunction, DisconnectFunction, connect_handler, disconnect_handler};
 use crate::runtime::Runtime;
+use crate::tls::Tls;
 
 /// The options of a [`Client`] and its handlers. Defaults are the official client's, unless said otherwise.
 #[must_use]

@@ -12,12 +12,12 @@ use socketio_protocol::websocket::{AnswerError, Key};
 
 use super::cookies::{Jar, now};
 use super::dial::dial;
-use super::http::{Channel, ClientStream, Failure, upgrade};
+use super::http::{Channel, Failure, upgrade};
 use super::proxy::Proxy;
-use super::tls::Tls;
 use super::url::Endpoint;
 use crate::mailbox::lock;
 use crate::runtime::Runtime;
+use crate::tls::{MaybeTls, Tls};
 
 /// Connections that are kept for another request at most: the poll's and the POST's.
 const MAX_IDLE: usize = 2;
@@ -50,7 +50,7 @@ struct Shared<R: Runtime> {
 }
 
 struct Idle<R: Runtime> {
-    channel: Channel<ClientStream<R::Stream>>,
+    channel: Channel<MaybeTls<R::Stream>>,
     until: Instant,
 }
 
@@ -95,7 +95,7 @@ impl<R: Runtime> Connector<R> {
         &self,
         target: String,
         key: Key,
-    ) -> impl Future<Output = Result<(ClientStream<R::Stream>, Bytes), Cause>> + Send + 'static {
+    ) -> impl Future<Output = Result<(MaybeTls<R::Stream>, Bytes), Cause>> + Send + 'static {
         let shared = Arc::clone(&self.0);
         async move { shared.open_stream(&target, &key).await }
     }
@@ -128,7 +128,7 @@ impl<R: Runtime> Shared<R> {
         }
     }
 
-    async fn open_stream(&self, target: &str, key: &Key) -> Result<(ClientStream<R::Stream>, Bytes), Cause> {
+    async fn open_stream(&self, target: &str, key: &Key) -> Result<(MaybeTls<R::Stream>, Bytes), Cause> {
         let own = key.headers().into_iter().map(|(name, value)| (HeaderName::from_static(name), value));
         let request = self.outgoing("GET", target, Bytes::new(), own)?;
         let (response, stream) = upgrade(self.connect().await?, request, self.host()).await?;
@@ -142,7 +142,7 @@ impl<R: Runtime> Shared<R> {
     }
 
     /// A new connection to the server.
-    async fn connect(&self) -> Result<ClientStream<R::Stream>, Cause> {
+    async fn connect(&self) -> Result<MaybeTls<R::Stream>, Cause> {
         let Options { url, proxy, tls, .. } = &self.options;
         let tls = url.secure.then(|| tls.connector()).transpose()?;
         let stream = match proxy {
@@ -150,8 +150,8 @@ impl<R: Runtime> Shared<R> {
             None => dial(&self.runtime, &url.host, url.port).await?,
         };
         match tls {
-            Some(tls) => tls.connect(&url.host, stream).await.map(ClientStream::Tls),
-            None => Ok(ClientStream::Plain(stream)),
+            Some(tls) => tls.connect(&url.host, stream).await.map(MaybeTls::Right),
+            None => Ok(MaybeTls::Left(stream)),
         }
     }
 
@@ -160,7 +160,7 @@ impl<R: Runtime> Shared<R> {
     }
 
     /// A connection that may still be good: if it is not, it gives the request back.
-    fn take_idle(&self) -> Option<Channel<ClientStream<R::Stream>>> {
+    fn take_idle(&self) -> Option<Channel<MaybeTls<R::Stream>>> {
         let mut idle = lock(&self.idle);
         let now = Instant::now();
         idle.retain(|kept| now < kept.until);
@@ -168,7 +168,7 @@ impl<R: Runtime> Shared<R> {
         idle.pop().map(|kept| kept.channel)
     }
 
-    fn keep_idle(&self, channel: Channel<ClientStream<R::Stream>>, time: Duration) {
+    fn keep_idle(&self, channel: Channel<MaybeTls<R::Stream>>, time: Duration) {
         if !time.is_zero() && channel.is_idle() {
             let mut idle = lock(&self.idle);
             let now = Instant::now();

@@ -2,7 +2,6 @@ use core::error::Error;
 use core::future::poll_fn;
 use core::pin::pin;
 use core::task::{Context, Poll};
-use std::io::{self, IoSlice};
 
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Full};
@@ -11,45 +10,9 @@ use hyper::client::conn::http1::{Connection, Parts, SendRequest, handshake};
 use hyper::http::{Request, Response, response};
 use socketio_protocol::engine::client::Cause;
 
-use super::tls::{self, TlsStream};
 use crate::hyper_io::HyperStream;
 use crate::runtime::Stream;
-
-/// A connection to the server.
-pub(crate) enum ClientStream<S> {
-    Plain(S),
-    Tls(TlsStream<S>),
-}
-
-impl<S: Stream> Stream for ClientStream<S> {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Plain(stream) => stream.poll_read(cx, buffer),
-            Self::Tls(stream) => stream.poll_read(cx, buffer),
-        }
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match self {
-            Self::Plain(stream) => stream.poll_write(cx, slices),
-            Self::Tls(stream) => stream.poll_write(cx, slices),
-        }
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => stream.poll_flush(cx),
-            Self::Tls(stream) => stream.poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self {
-            Self::Plain(stream) => stream.poll_shutdown(cx),
-            Self::Tls(stream) => stream.poll_shutdown(cx),
-        }
-    }
-}
+use crate::tls;
 
 type Outgoing = Request<Full<Bytes>>;
 

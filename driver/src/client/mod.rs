@@ -37,9 +37,7 @@ mod proxy;
 mod sockets;
 mod task;
 #[cfg(test)]
-mod testing;
-#[cfg_attr(not(feature = "tls"), path = "no_tls.rs")]
-mod tls;
+pub(crate) mod testing;
 mod url;
 
 use self::event::Queued;
@@ -47,8 +45,6 @@ use self::mailbox::{Mailbox, Order, Question};
 
 pub use self::builder::{ClientBuilder, SocketBuilder};
 pub use self::event::{ClientEvent, ConnectFailure, ManagerEvent, ReceivedEvent};
-#[cfg(feature = "tls")]
-pub use self::tls::{Tls, TlsError};
 
 /// A client's socket: one namespace of one connection, which is opened again when it is lost. Cloning it counts a
 /// reference.

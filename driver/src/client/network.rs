@@ -10,9 +10,9 @@ use socketio_protocol::websocket::Key;
 use socketio_protocol::{Instant, Random};
 
 use super::connector::Connector;
-use super::http::ClientStream;
 use crate::exchange::{Exchange, exchange, write_only};
 use crate::runtime::{Runtime, Stream};
+use crate::tls::MaybeTls;
 
 /// What is under way, and ends with a success or with a cause.
 type Attempt<T> = Pin<Box<dyn Future<Output = Result<T, Cause>> + Send>>;
@@ -31,8 +31,8 @@ pub(super) struct Network<R: Runtime> {
 /// The WebSocket stream.
 enum Link<S> {
     None,
-    Opening(Attempt<(ClientStream<S>, Bytes)>),
-    Open(ClientStream<S>),
+    Opening(Attempt<(MaybeTls<S>, Bytes)>),
+    Open(MaybeTls<S>),
 }
 
 impl<R: Runtime> Network<R> {
@@ -132,7 +132,7 @@ impl<R: Runtime> Network<R> {
         gather: &mut Vec<u8>,
     ) -> Option<io::Result<Exchange>> {
         let Link::Open(stream) = &mut self.link else { return None };
-        Some(if paused { write_only(stream, io, cx, gather) } else { exchange(stream, io, cx, gather) })
+        Some(if paused { Ok(write_only(stream, io, cx, gather)) } else { exchange(stream, io, cx, gather) })
     }
 
     /// Reads from the stream.

@@ -11,14 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Wake;
 
-use bytes::Bytes;
-use hyper::upgrade::Upgraded;
-
 use crate::mailbox::lock;
 use crate::runtime::{Runtime, Sleep, Stream};
 
 #[derive(Clone, Default)]
-pub(super) struct World(Arc<Mutex<State>>);
+pub(crate) struct World(Arc<Mutex<State>>);
 
 #[derive(Default)]
 struct State {
@@ -33,7 +30,7 @@ struct State {
 
 impl World {
     /// A world whose hosts have an address, and where every address is listened at.
-    pub(super) fn listening(hosts: &[&str]) -> Self {
+    pub(crate) fn listening(hosts: &[&str]) -> Self {
         let world = Self::default();
         for host in hosts {
             world.add_host(host, &["10.0.0.1:1"]);
@@ -42,21 +39,21 @@ impl World {
         world
     }
 
-    pub(super) fn add_host(&self, name: &str, addresses: &[&str]) {
+    pub(crate) fn add_host(&self, name: &str, addresses: &[&str]) {
         let addresses = addresses.iter().map(|address| address.parse().unwrap()).collect();
         lock(&self.0).hosts.insert(name.into(), addresses);
     }
 
     /// The addresses that were tried, those given up included.
-    pub(super) fn tried(&self) -> Vec<String> {
+    pub(crate) fn tried(&self) -> Vec<String> {
         lock(&self.0).attempts.iter().map(|attempt| attempt.address.to_string()).collect()
     }
 
-    pub(super) fn attempt(&self, number: usize) -> Attempt {
+    pub(crate) fn attempt(&self, number: usize) -> Attempt {
         lock(&self.0).attempts[number].clone()
     }
 
-    pub(super) fn advance(&self, duration: Duration) {
+    pub(crate) fn advance(&self, duration: Duration) {
         let mut state = lock(&self.0);
         state.now += duration;
         let now = state.now;
@@ -66,18 +63,18 @@ impl World {
     }
 
     /// The server's end of the next connection.
-    pub(super) fn accept(&self) -> Peer {
+    pub(crate) fn accept(&self) -> Peer {
         self.try_accept().expect("a connection")
     }
 
-    pub(super) fn try_accept(&self) -> Option<Peer> {
+    pub(crate) fn try_accept(&self) -> Option<Peer> {
         lock(&self.0).peers.pop_front()
     }
 }
 
 /// An attempt to connect.
 #[derive(Clone)]
-pub(super) struct Attempt {
+pub(crate) struct Attempt {
     address: SocketAddr,
     state: Arc<Mutex<AttemptState>>,
 }
@@ -90,13 +87,13 @@ struct AttemptState {
 }
 
 impl Attempt {
-    pub(super) fn succeed(&self) -> Peer {
+    pub(crate) fn succeed(&self) -> Peer {
         let peer = Peer::default();
         self.end(Ok(peer.clone()));
         peer
     }
 
-    pub(super) fn fail(&self, kind: io::ErrorKind) {
+    pub(crate) fn fail(&self, kind: io::ErrorKind) {
         self.end(Err(kind.into()));
     }
 
@@ -109,7 +106,7 @@ impl Attempt {
     }
 
     /// Whether nobody waits for it.
-    pub(super) fn is_given_up(&self) -> bool {
+    pub(crate) fn is_given_up(&self) -> bool {
         lock(&self.state).given_up
     }
 }
@@ -153,13 +150,9 @@ impl Runtime for World {
             state.result.take().map_or(Poll::Pending, |result| Poll::Ready(result.map(FakeStream)))
         })
     }
-
-    fn downcast(upgraded: Upgraded) -> Result<(FakeStream, Bytes), Upgraded> {
-        Err(upgraded)
-    }
 }
 
-pub(super) struct FakeSleep {
+pub(crate) struct FakeSleep {
     world: World,
     deadline: Duration,
 }
@@ -186,7 +179,7 @@ impl Sleep for FakeSleep {
 
 /// The server's end of a connection.
 #[derive(Clone, Default)]
-pub(super) struct Peer(Arc<Mutex<Pipe>>);
+pub(crate) struct Peer(Arc<Mutex<Pipe>>);
 
 #[derive(Default)]
 struct Pipe {
@@ -203,7 +196,7 @@ struct Pipe {
 
 impl Peer {
     /// The client's end.
-    pub(super) fn stream(&self) -> FakeStream {
+    pub(crate) fn stream(&self) -> FakeStream {
         FakeStream(self.clone())
     }
 
@@ -215,47 +208,47 @@ impl Peer {
     }
 
     /// What has come since the last call.
-    pub(super) fn received(&self) -> Vec<u8> {
+    pub(crate) fn received(&self) -> Vec<u8> {
         core::mem::take(&mut lock(&self.0).from_client)
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8(self.received()).unwrap()
     }
 
-    pub(super) fn send(&self, bytes: impl AsRef<[u8]>) {
+    pub(crate) fn send(&self, bytes: impl AsRef<[u8]>) {
         self.change().to_client.extend(bytes.as_ref());
     }
 
     /// Answers with status 200 and `body`.
-    pub(super) fn answer(&self, body: &str) {
+    pub(crate) fn answer(&self, body: &str) {
         self.send(format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()));
     }
 
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.change().end = Some(Ok(()));
     }
 
-    pub(super) fn reset(&self) {
+    pub(crate) fn reset(&self) {
         self.change().end = Some(Err(io::ErrorKind::ConnectionReset.into()));
     }
 
-    pub(super) fn set_room(&self, room: Option<usize>) {
+    pub(crate) fn set_room(&self, room: Option<usize>) {
         self.change().room = room;
     }
 
     /// Whether the client has dropped its end.
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         lock(&self.0).closed
     }
 
-    pub(super) fn is_shut_down(&self) -> bool {
+    pub(crate) fn is_shut_down(&self) -> bool {
         lock(&self.0).shut_down
     }
 }
 
 /// The client's end of a connection.
-pub(super) struct FakeStream(Peer);
+pub(crate) struct FakeStream(Peer);
 
 impl core::fmt::Debug for FakeStream {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
@@ -303,7 +296,7 @@ impl Stream for FakeStream {
 }
 
 /// A future that the test polls.
-pub(super) struct Task<T> {
+pub(crate) struct Task<T> {
     future: Pin<Box<dyn Future<Output = T> + Send>>,
     woken: Arc<Woken>,
 }
@@ -317,12 +310,12 @@ impl Wake for Woken {
 }
 
 impl<T> Task<T> {
-    pub(super) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
+    pub(crate) fn new(future: impl Future<Output = T> + Send + 'static) -> Self {
         Self { future: Box::pin(future), woken: Arc::new(Woken(AtomicBool::new(true))) }
     }
 
     /// Polls it as long as it is woken.
-    pub(super) fn run(&mut self) -> Option<T> {
+    pub(crate) fn run(&mut self) -> Option<T> {
         let waker = Waker::from(Arc::clone(&self.woken));
         while self.woken.0.swap(false, Ordering::Relaxed) {
             if let Poll::Ready(output) = self.future.as_mut().poll(&mut Context::from_waker(&waker)) {
@@ -333,7 +326,7 @@ impl<T> Task<T> {
     }
 
     /// Its output, which has to be there.
-    pub(super) fn finish(mut self) -> T {
+    pub(crate) fn finish(mut self) -> T {
         self.run().expect("the end")
     }
 }

@@ -1,4 +1,7 @@
-//! What the probe does, on any runtime.
+//! A command-line client for any Socket.IO server.
+
+mod options;
+mod values;
 
 use std::future::Future;
 use std::io::{self, Write};
@@ -13,18 +16,26 @@ use socketio_driver::{
     AckError, Client, ClientEvent, ConnectFailure, EmitError, ManagerEvent, RawArgs, ReceivedEvent, Runtime, Sleep,
 };
 
-use crate::options::{Emit, Options};
-use crate::values::{List, show};
+use self::options::{Emit, Options};
+use self::values::{List, show};
+use crate::platform::{Platform, interrupted};
 
 /// Time for the goodbye.
 const GOODBYE: Duration = Duration::from_secs(2);
 
-/// Does what the command line says, until `interrupted`.
-pub(crate) async fn run<R: Runtime>(runtime: R, interrupted: impl Future<Output = ()>) -> ExitCode {
+/// Does what the command line says; `--help` has its options, and the exit codes.
+pub fn probe<P: Platform>() -> ExitCode {
     let options = Options::parse();
+    P::run(1, |runtime| run(runtime, options)).unwrap_or_else(|error| {
+        eprintln!("probe: {error}");
+        ExitCode::FAILURE
+    })
+}
+
+async fn run<R: Runtime>(runtime: R, options: Options) -> ExitCode {
     let end = match options.builder(runtime.clone()) {
         Ok(builder) => match builder.start() {
-            Ok(client) => talk(&runtime, &options, &client, interrupted).await,
+            Ok(client) => talk(&runtime, &options, &client, interrupted()).await,
             Err(error) => Err(End::Usage(error.to_string())),
         },
         Err(error) => Err(End::Usage(error)),

@@ -157,18 +157,12 @@ impl Options {
         self.trust(builder)
     }
 
-    #[cfg(feature = "tls")]
     fn trust<R: Runtime>(&self, builder: ClientBuilder<R>) -> Result<ClientBuilder<R>, String> {
         let Some(file) = &self.ca else { return Ok(builder) };
         let wrong = |error: &dyn std::error::Error| format!("--ca {}: {error}", file.display());
         let pem = std::fs::read(file).map_err(|error| wrong(&error))?;
         let tls = socketio_driver::Tls::default().with_root_pem(&pem).map_err(|error| wrong(&error))?;
         Ok(builder.tls(tls))
-    }
-
-    #[cfg(not(feature = "tls"))]
-    fn trust<R: Runtime>(&self, builder: ClientBuilder<R>) -> Result<ClientBuilder<R>, String> {
-        if self.ca.is_some() { Err("--ca needs the feature \"tls\"".into()) } else { Ok(builder) }
     }
 }
 

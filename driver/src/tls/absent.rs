@@ -12,15 +12,25 @@ use crate::runtime::Stream;
 pub(crate) struct Tls(());
 
 impl Tls {
-    pub(super) fn connector(&self) -> Result<Connector, Cause> {
+    pub(crate) fn connector(&self) -> Result<Connector, Cause> {
         Err(Cause::from("https and wss need the feature \"tls\""))
     }
 }
 
-pub(super) struct Connector(Infallible);
+pub(crate) struct Connector(Infallible);
 
 impl Connector {
-    pub(super) async fn connect<S: Stream>(self, _: &str, _: S) -> Result<TlsStream<S>, Cause> {
+    pub(crate) async fn connect<S: Stream>(self, _: &str, _: S) -> Result<TlsStream<S>, Cause> {
+        match self.0 {}
+    }
+}
+
+/// As [`Tls`], of a server.
+#[derive(Clone)]
+pub(crate) struct ServerTls(Infallible);
+
+impl ServerTls {
+    pub(crate) async fn accept<S: Stream>(&self, _: S) -> io::Result<TlsStream<S>> {
         match self.0 {}
     }
 }
@@ -45,6 +55,6 @@ impl<S: Stream> Stream for TlsStream<S> {
 }
 
 /// No error is one of TLS.
-pub(super) fn describe(_: &(dyn core::error::Error + 'static), _: &str) -> Option<String> {
+pub(crate) fn describe(_: &(dyn core::error::Error + 'static), _: &str) -> Option<String> {
     None
 }

@@ -1,20 +1,18 @@
 use core::error::Error;
 use core::fmt;
-use core::task::{Context, Poll, ready};
-use std::io::{self, IoSlice};
-use std::pin::Pin;
+use std::io;
 use std::sync::{Arc, OnceLock};
 
-use futures_io::{AsyncRead, AsyncWrite};
 use futures_rustls::TlsConnector;
 use rustls::client::ResolvesClientCert;
 use rustls::crypto::ring::default_provider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::pki_types::ServerName;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{CertificateError, ClientConfig, RootCertStore};
 use socketio_protocol::engine::client::Cause;
 
+use super::error::{TlsError, certificates, certified_key};
+use super::stream::{ALPN, Bridge, TlsStream};
 use crate::runtime::Stream;
 
 /// How a client checks its server's certificate, and shows one of its own.
@@ -85,9 +83,7 @@ impl Tls {
     /// There is no certificate or no key, or they do not fit each other, or all was given by [`Tls::from_config`].
     pub fn with_client_certificate_pem(self, chain: &[u8], key: &[u8]) -> Result<Self, TlsError> {
         let (roots, _) = self.into_parts()?;
-        let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| TlsError::NoKey)?;
-        let certificate = CertifiedKey::from_der(certificates(chain)?, key, &default_provider())
-            .map_err(|error| TlsError::Invalid(error.to_string()))?;
+        let certificate = certified_key(chain, key, &default_provider())?;
         Ok(Self::of_parts(roots, Some(Arc::new(certificate))))
     }
 
@@ -104,7 +100,7 @@ impl Tls {
     }
 
     /// What connects, loaded now at the latest.
-    pub(super) fn connector(&self) -> Result<Connector, Cause> {
+    pub(crate) fn connector(&self) -> Result<Connector, Cause> {
         let config = match &self.0 {
             Kind::Config(config) => config,
             Kind::Parts { roots, certificate, config } => match config.get() {
@@ -117,11 +113,6 @@ impl Tls {
         };
         Ok(Connector(Arc::clone(config)))
     }
-}
-
-fn certificates(pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    certificates.ok().filter(|certificates| !certificates.is_empty()).ok_or(TlsError::NoCertificate)
 }
 
 fn make_config(
@@ -145,7 +136,7 @@ fn make_config(
 }
 
 fn with_alpn(mut config: ClientConfig) -> Arc<ClientConfig> {
-    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    config.alpn_protocols = vec![ALPN.to_vec()];
     Arc::new(config)
 }
 
@@ -165,42 +156,15 @@ fn system_roots() -> Result<Arc<RootCertStore>, Cause> {
     Ok(Arc::clone(ROOTS.get_or_init(|| Arc::new(roots))))
 }
 
-/// Why something is of no use to [`Tls`].
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum TlsError {
-    /// There is no certificate in the PEM text, or one that is malformed.
-    NoCertificate,
-    /// There is no private key in the PEM text, or one that is malformed.
-    NoKey,
-    /// rustls does not take it, and says why.
-    Invalid(String),
-    /// The configuration of [`Tls::from_config`] is complete.
-    Complete,
-}
-
-impl fmt::Display for TlsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoCertificate => f.write_str("no certificate, or a malformed one, in the PEM text"),
-            Self::NoKey => f.write_str("no private key, or a malformed one, in the PEM text"),
-            Self::Invalid(reason) => f.write_str(reason),
-            Self::Complete => f.write_str("nothing can be added to a configuration of rustls"),
-        }
-    }
-}
-
-impl Error for TlsError {}
-
-pub(super) struct Connector(Arc<ClientConfig>);
+pub(crate) struct Connector(Arc<ClientConfig>);
 
 impl Connector {
     /// Makes a TLS stream of a stream to `host`.
-    pub(super) async fn connect<S: Stream>(self, host: &str, stream: S) -> Result<TlsStream<S>, Cause> {
+    pub(crate) async fn connect<S: Stream>(self, host: &str, stream: S) -> Result<TlsStream<S>, Cause> {
         let name = ServerName::try_from(host.to_owned())
             .map_err(|_| Cause::from(format!("{host} cannot be the name in a certificate")))?;
         match TlsConnector::from(self.0).connect(name, Bridge(stream)).await {
-            Ok(stream) => Ok(TlsStream { stream: Box::new(stream), unflushed: false }),
+            Ok(stream) => Ok(TlsStream::new(stream.into())),
             Err(error) => {
                 let words = describe(&error, host);
                 Err(words.unwrap_or_else(|| format!("TLS with {host}: {error}")).into())
@@ -209,76 +173,8 @@ impl Connector {
     }
 }
 
-/// A [`Stream`] as futures-rustls wants it.
-struct Bridge<S>(S);
-
-impl<S: Stream> AsyncRead for Bridge<S> {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_read(cx, buffer)
-    }
-}
-
-impl<S: Stream> AsyncWrite for Bridge<S> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.0.poll_write(cx, &[IoSlice::new(bytes)])
-    }
-
-    fn poll_write_vectored(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        self.0.poll_write(cx, slices)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_flush(cx)
-    }
-
-    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.0.poll_shutdown(cx)
-    }
-}
-
-/// A stream inside TLS.
-pub(crate) struct TlsStream<S> {
-    stream: Box<futures_rustls::client::TlsStream<Bridge<S>>>,
-    /// Something that was taken may not have left yet.
-    unflushed: bool,
-}
-
-impl<S: Stream> Stream for TlsStream<S> {
-    fn poll_read(&mut self, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        // Who waits for an answer may not know that the question is still here. If it cannot leave, reading fails, too,
-        // and may say why.
-        let _ = self.poll_flush(cx);
-        Pin::new(&mut *self.stream).poll_read(cx, buffer)
-    }
-
-    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        ready!(self.poll_flush(cx))?;
-        let count = ready!(Pin::new(&mut *self.stream).poll_write_vectored(cx, slices))?;
-        self.unflushed = true;
-        // What has failed, fails again.
-        let _ = self.poll_flush(cx);
-        Poll::Ready(Ok(count))
-    }
-
-    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        if self.unflushed {
-            ready!(Pin::new(&mut *self.stream).poll_flush(cx))?;
-            self.unflushed = false;
-        }
-        Poll::Ready(Ok(()))
-    }
-
-    fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *self.stream).poll_close(cx)
-    }
-}
-
 /// An error of TLS in words, if it is one.
-pub(super) fn describe(error: &(dyn Error + 'static), host: &str) -> Option<String> {
+pub(crate) fn describe(error: &(dyn Error + 'static), host: &str) -> Option<String> {
     use rustls::Error;
 
     let inner = error.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
