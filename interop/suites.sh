@@ -3,18 +3,26 @@
 #
 #   SOCKETIO_SUITES=<checkout of socketio/socket.io> interop/suites.sh [times in a row, default 1]
 #
+# ADAPTERS: the adapters to test, "tokio async-std smol own" by default; the last is the example of a runtime of one's own.
 # WORKERS: the numbers of worker threads to test with, "1 2" by default. SERVER_BIN_DIR: where the servers are; without it
 # they are built in release mode. The suites talk to port 3000, which must be free.
 set -euo pipefail
 
 times=${1:-1}
-read -ra workers <<<"${WORKERS:-1 2}"
+read -ra adapters <<<"${ADAPTERS:-tokio async-std smol own}"
 : "${SOCKETIO_SUITES:?names no checkout of socketio/socket.io}"
 suites=$(cd "$SOCKETIO_SUITES/docs" && pwd)
 cd "$(dirname "$0")/.."
 
 if [ -z "${SERVER_BIN_DIR:-}" ]; then
-  cargo build --release --quiet -p socketio-tokio --examples
+  for adapter in "${adapters[@]}"; do
+    case $adapter in
+      tokio) where=(-p socketio-tokio --example engine-conformance --example conformance) ;;
+      own) where=(-p socketio-driver --example engine-conformance-own --example conformance-own) ;;
+      *) where=(-p "socketio-$adapter" --example "engine-conformance-$adapter" --example "conformance-$adapter") ;;
+    esac
+    cargo build --release --quiet "${where[@]}"
+  done
   SERVER_BIN_DIR=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/examples
 fi
 
@@ -41,19 +49,22 @@ start() { # example, workers
 }
 
 failed=0
-run() { # example, suite, expected number of tests
-  local passed=0 total=0 output count
-  [ -d "$suites/$2/node_modules" ] || (cd "$suites/$2" && npm ci --no-audit --no-fund >/dev/null)
+run() { # adapter, example, suite, expected number of tests
+  local passed=0 total=0 output count example=$2 workers
+  [ "$1" = tokio ] || example=$2-$1
+  read -ra workers <<<"${WORKERS:-$([ "$1" = own ] && echo 1 || echo 1 2)}"
+  shift 2
+  [ -d "$suites/$1/node_modules" ] || (cd "$suites/$1" && npm ci --no-audit --no-fund >/dev/null)
   for threads in "${workers[@]}"; do
-    start "$1" "$threads"
+    start "$example" "$threads"
     for _ in $(seq "$times"); do
       total=$((total + 1))
-      if output=$(cd "$suites/$2" && npx --no-install mocha test-suite.js 2>&1); then
+      if output=$(cd "$suites/$1" && npx --no-install mocha test-suite.js 2>&1); then
         count=$(sed -n 's/^ *\([0-9]*\) passing.*/\1/p' <<<"$output")
       else
         count=0
       fi
-      if [ "$count" = "$3" ]; then
+      if [ "$count" = "$2" ]; then
         passed=$((passed + 1))
       else
         failed=1
@@ -62,9 +73,11 @@ run() { # example, suite, expected number of tests
     done
     stop
   done
-  echo "$2: $3 of $3 tests passed in $passed of $total runs (workers: ${workers[*]})"
+  echo "$example: $1: $2 of $2 tests passed in $passed of $total runs (workers: ${workers[*]})"
 }
 
-run engine-conformance engine.io-protocol/v4-test-suite 25
-run conformance socket.io-protocol/v5-test-suite 32
+for adapter in "${adapters[@]}"; do
+  run "$adapter" engine-conformance engine.io-protocol/v4-test-suite 25
+  run "$adapter" conformance socket.io-protocol/v5-test-suite 32
+done
 exit "$failed"

@@ -1,10 +1,10 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { createServer } from "node:http";
-import { join } from "node:path";
 import { after, describe, it } from "node:test";
 import { createInterface } from "node:readline";
 import { Server } from "socket.io";
+import { example } from "./lib/server.mjs";
 import { eventually, within } from "./lib/time.mjs";
 
 const bytes = (length) => Buffer.from({ length }, (_, index) => (index * 31) & 255);
@@ -22,8 +22,7 @@ async function serve(port = 0, options = {}) {
 
 /** The example, and the lines that it has printed. */
 function start(address, transport) {
-  const binary = join(process.env.SERVER_BIN_DIR ?? "../target/debug/examples", "blocking_client");
-  const child = spawn(binary, [address, transport], { stdio: ["ignore", "pipe", "inherit"] });
+  const child = spawn(example("blocking_client"), [address, transport], { stdio: ["ignore", "pipe", "inherit"] });
   running.push(() => child.kill("SIGKILL"));
   const lines = [];
   createInterface(child.stdout).on("line", (line) => lines.push(line));

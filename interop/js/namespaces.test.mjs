@@ -94,7 +94,12 @@ onWorkers("namespaces", (flags) => {
 
   it("leaves nothing behind of those who were refused", async () => {
     const observer = await connect({ transports: ["websocket"] });
-    const before = await stats(observer);
+    // What earlier tests left is being closed.
+    const before = await eventually(async () => {
+      const now = await stats(observer);
+      assert.equal(now.sessions, 1);
+      return now;
+    });
     for (let index = 0; index < 20; index++) {
       const guarded = socket({ transports: ["websocket"] }, "/guarded");
       await once(guarded, "connect_error");

@@ -3,11 +3,11 @@
 //!
 //! Needed: Node.js 20 or newer with npm. The packages are installed from `package-lock.json` by the first test. The
 //! servers are built by the first test too, unless `SERVER_BIN_DIR` names a directory that holds them. `WORKERS` names
-//! the numbers of worker threads to test with, `1,2` by default.
+//! the numbers of worker threads to test with, `1,2` by default, and `ADAPTER` the runtime when Node.js is run by hand.
 //!
 //! `client_*.test.mjs` put the example `client-conformance` and the official client through the same scenarios, and compare
 //! what they say, line by line; `CLIENTS` may name one of them alone, `ours` or `official`. `CUT_SECONDS` says how long
-//! `client_cuts` cuts connections, 60 by default, and `CUT_SEED` where.
+//! `client_cuts` cuts connections, by default 60 on tokio and 20 on the others, and `CUT_SEED` where.
 
 use std::env;
 use std::fs::{self, File};
@@ -23,28 +23,29 @@ const NODE: u32 = 20;
 /// How long the tests of one file may take together, in milliseconds.
 const TIME_LIMIT: u32 = 600_000;
 
-/// Runs `js/<name>.test.mjs`, perhaps beside others.
+/// Runs `js/<name>.test.mjs` with the examples of an adapter, perhaps beside others. Gives how many tests have passed;
+/// `None` if some were skipped.
 ///
 /// # Panics
 ///
 /// Its tests fail, or something that they need is missing.
-pub fn run(name: &str) {
+pub fn run(name: &str, adapter: &str) -> Option<u32> {
     prepare();
     let gate = gate();
     let _open = gate.read().expect("the lock is shared");
-    report(name, &node(name));
+    report(name, &node(name, adapter))
 }
 
-/// Runs `js/<name>.test.mjs` while nothing else runs: it measures time.
+/// Runs `js/<name>.test.mjs` like [`run`], while nothing else runs: it measures time.
 ///
 /// # Panics
 ///
 /// Like [`run`].
-pub fn run_alone(name: &str) {
+pub fn run_alone(name: &str, adapter: &str) -> Option<u32> {
     prepare();
     let mut gate = gate();
     let _closed = gate.write().expect("the lock is ours");
-    report(name, &node(name));
+    report(name, &node(name, adapter))
 }
 
 /// The names of the files in `js/` that hold tests.
@@ -57,24 +58,51 @@ pub fn names() -> Vec<String> {
     names.collect()
 }
 
-fn node(name: &str) -> Output {
-    Command::new("node")
-        .args(["--test", "--test-force-exit", "--test-reporter=spec", &format!("--test-timeout={TIME_LIMIT}")])
+fn node(name: &str, adapter: &str) -> Output {
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-force-exit", "--test-reporter=spec", &format!("--test-timeout={TIME_LIMIT}")])
         .arg(format!("js/{name}.test.mjs"))
-        .env("SERVER_BIN_DIR", servers())
-        .current_dir(directory())
-        .output()
-        .expect("node runs")
+        .envs([("ADAPTER", adapter.as_ref()), ("SERVER_BIN_DIR", servers().as_os_str())])
+        .current_dir(directory());
+    // The whole time for one adapter, and enough for the others to show that they are like it.
+    if adapter != "tokio" && env::var_os("CUT_SECONDS").is_none() {
+        node.env("CUT_SECONDS", "20");
+    }
+    node.output().expect("node runs")
 }
 
 /// Passes on what Node.js said: to the test's captured output, and what was skipped past it, for everybody to see.
-fn report(name: &str, output: &Output) {
+fn report(name: &str, output: &Output) -> Option<u32> {
     let text = String::from_utf8_lossy(&output.stdout);
     for line in text.lines().filter(|line| line.contains("SKIPPED")) {
         writeln!(io::stderr(), "{}", line.trim()).expect("stderr can be written");
     }
     println!("{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "js/{name}.test.mjs failed: {}", output.status);
+    let count = |what: &str| text.lines().find_map(|line| line.strip_prefix(what)?.trim().parse::<u32>().ok());
+    let passed = count("ℹ pass ").expect("Node.js counts the tests");
+    (count("ℹ skipped ") == Some(0)).then_some(passed)
+}
+
+/// Runs clients that connect, chat, drop and come back at random for so long, on one adapter: `soak.sh`, which says more.
+///
+/// # Panics
+///
+/// Something was lost, has leaked or has panicked.
+pub fn soak(adapter: &str, seconds: u32, clients: u32, pace_ms: u32) {
+    let gate = gate();
+    let _open = gate.read().expect("the lock is shared");
+    let output = Command::new("bash")
+        .args(["soak.sh", &seconds.to_string(), adapter])
+        .env("SERVER_BIN_DIR", servers())
+        .env("CLIENTS", clients.to_string())
+        .env("PACE_MS", pace_ms.to_string())
+        .current_dir(directory())
+        .output()
+        .expect("bash runs");
+    let text = String::from_utf8_lossy(&output.stdout);
+    println!("{text}{}", String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "the soak on {adapter} failed: {}", output.status);
 }
 
 /// Closed by a test that must be alone, across processes too.
@@ -135,7 +163,7 @@ fn build_servers() -> PathBuf {
     let test = env::current_exe().expect("the test has a path");
     let output = test.ancestors().nth(2).expect("the test is in <target>/<profile>/deps");
     let profile = output.file_name().and_then(|name| name.to_str()).expect("the profile's directory has a name");
-    let status = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let status = cargo()
         .args(["build", "--quiet", "--workspace", "--examples"])
         .args(["--profile", if profile == "debug" { "dev" } else { profile }])
         .arg("--target-dir")
@@ -144,6 +172,17 @@ fn build_servers() -> PathBuf {
         .status();
     assert!(status.is_ok_and(|status| status.success()), "the example servers could not be built");
     output.join("examples")
+}
+
+/// A cargo that does not see what the one around this test says of its package: there are build scripts that would run
+/// again, and much be built anew.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let of_package = |name: &str| name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_");
+    for (name, _) in env::vars_os().filter(|(name, _)| name.to_str().is_some_and(of_package)) {
+        cargo.env_remove(name);
+    }
+    cargo
 }
 
 fn lock(file: &str) -> RwLock<File> {

@@ -7,18 +7,20 @@ use std::env;
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
-use socketio_load::Messages;
+use socketio_interop::cargo;
 use socketio_load::check::{Exchange, Faults};
 use socketio_load::client::Client;
 use socketio_load::process::{Process, can_pin, pin_self, pinned};
 use socketio_load::run::{Load as _, Span};
+use socketio_load::{Broadcast, Messages};
 
 /// CPU time of an echo, as a multiple of the bare server's. The goal is 1.6, which holds on a quiet machine.
 const MAX_CPU: f64 = 1.9;
+/// CPU time on the other runtimes, as a multiple of that on tokio.
+const MAX_BESIDE_TOKIO: f64 = 1.35;
 /// The handler's `String`.
 const MAX_ALLOCATIONS: f64 = 1.1;
 const MAX_IDLE_HEAP: f64 = 2.0 * 1024.0;
@@ -43,6 +45,31 @@ fn an_echo_costs_less_than_twice_the_cpu_of_a_bare_server() {
     let ratio = cost / floor;
     say(&format!("CPU per echo, 16 connections x 16 in flight: {cost:.0} ns, bare server {floor:.0} ns: x {ratio:.2}"));
     assert!(ratio <= MAX_CPU, "an echo costs {ratio:.2} times the bare server's CPU time");
+}
+
+#[test]
+fn other_runtimes_cost_little_more_than_tokio() {
+    let Some(_alone) = measured() else { return };
+    let _ = can_pin(0) && pin_self(1);
+    let tokio = built("socketio-tokio", "--example", "bench");
+    let others = [("smol", "socketio-smol"), ("async-std", "socketio-async-std")]
+        .map(|(name, package)| (name, built(package, "--example", &format!("bench-{name}"))));
+    for (what, cost) in [("echo", cpu_per_echo as fn(&Process) -> f64), ("broadcast", cpu_per_delivery)] {
+        let (mut floors, mut costs) = (Vec::new(), [Vec::new(), Vec::new()]);
+        for _ in 0..5 {
+            floors.push(cost(&start(&tokio)));
+            for ((_, program), costs) in others.iter().zip(&mut costs) {
+                costs.push(cost(&start(program)));
+            }
+        }
+        let floor = least(floors);
+        for ((name, _), costs) in others.iter().zip(costs) {
+            let cost = least(costs);
+            let ratio = cost / floor;
+            say(&format!("CPU per {what} on {name}: {cost:.0} ns, on tokio {floor:.0} ns: x {ratio:.2}"));
+            assert!(ratio <= MAX_BESIDE_TOKIO, "{what}: {name} takes {ratio:.2} times tokio's CPU time");
+        }
+    }
 }
 
 #[test]
@@ -112,6 +139,27 @@ fn cpu_per_echo(server: &Process) -> f64 {
     server.cpu_time().expect("the server runs").since(&before).as_nanos() as f64 / (16 * ECHOES) as f64
 }
 
+/// Nanoseconds of the server's CPU time per event that one of 200 subscribers receives.
+fn cpu_per_delivery(server: &Process) -> f64 {
+    const BROADCASTS: u64 = 1_000;
+    let subscribers = (0..200).map(|_| {
+        let mut client = connect(server);
+        client.request("420[\"join\",\"room1\"]", "430[").expect("an answer to `join`");
+        client
+    });
+    let subscribers = subscribers.collect();
+    let mut load = Broadcast::new(subscribers, connect(server), 8, 32).expect("sockets can be polled");
+    let mut run = |count| {
+        let outcome = load.run(Span::Messages(count)).expect("the connections live");
+        assert_eq!(outcome.faults, Faults::default());
+        outcome.operations
+    };
+    run(100);
+    let before = server.cpu_time().expect("the server runs");
+    let deliveries = run(BROADCASTS);
+    server.cpu_time().expect("the server runs").since(&before).as_nanos() as f64 / deliveries as f64
+}
+
 /// Connections that send events with one string of 32 characters.
 struct Echoes {
     load: Messages,
@@ -136,7 +184,7 @@ impl Echoes {
 /// An optimised program of this workspace.
 fn built(package: &str, kind: &str, name: &str) -> PathBuf {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
-    let status = Command::new(env!("CARGO"))
+    let status = cargo()
         .args(["build", "--release", "--locked", "--package", package, kind, name, "--manifest-path", manifest])
         .status();
     assert!(status.is_ok_and(|status| status.success()), "`{name}` does not build");

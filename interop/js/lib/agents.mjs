@@ -1,9 +1,9 @@
 // The clients under test, as processes that are told what to do; `client_agent.mjs` says how.
 import { spawn } from "node:child_process";
-import { existsSync, readFileSync } from "node:fs";
-import { join } from "node:path";
+import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
+import { example } from "./server.mjs";
 import { deferred, within } from "./time.mjs";
 
 const running = new Set();
@@ -15,9 +15,7 @@ export const OFFICIAL = "official";
 
 function command(kind) {
   if (kind === OFFICIAL) return [process.execPath, fileURLToPath(new URL("client_agent.mjs", import.meta.url))];
-  const binary = join(process.env.SERVER_BIN_DIR ?? "../target/debug/examples", "client-conformance");
-  if (!existsSync(binary)) throw new Error(`${binary} is missing; SERVER_BIN_DIR names where the examples are`);
-  return [binary];
+  return [example("client-conformance")];
 }
 
 /** A client in a process of its own. */

@@ -9,14 +9,25 @@ const running = new Set();
 process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 process.once("SIGTERM", () => process.exit(1));
 
+/** The runtime that is tested. */
+const ADAPTER = process.env.ADAPTER ?? "tokio";
+/** Examples that have no runtime. */
+const PLAIN = ["blocking", "blocking_client"];
+
+/** Where an example is, in the shape that it has for the runtime that is tested. */
+export function example(name) {
+  const file = ADAPTER === "tokio" || PLAIN.includes(name) ? name : `${name}-${ADAPTER}`;
+  const binary = join(process.env.SERVER_BIN_DIR ?? "../target/debug/examples", file);
+  if (!existsSync(binary)) throw new Error(`${binary} is missing; SERVER_BIN_DIR names where the examples are`);
+  return binary;
+}
+
 /**
  * Starts an example as a process on a free port. `flags`: `{ pingIntervalMs: 300 }` is `--ping-interval-ms 300`; an array
  * is given as it is.
  */
 export async function startServer(name, flags = {}) {
-  const binary = join(process.env.SERVER_BIN_DIR ?? "../target/debug/examples", name);
-  if (!existsSync(binary)) throw new Error(`${binary} is missing; SERVER_BIN_DIR names where the examples are`);
-
+  const binary = example(name);
   const args = Array.isArray(flags) ? flags.map(String) : toArguments({ port: 0, ...flags });
   const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
@@ -71,9 +82,9 @@ export function useServer(name, flags = {}) {
   return server;
 }
 
-/** Runs a `describe` once for each number of worker threads in `WORKERS`; by default 1 and 2. */
+/** Runs a `describe` once for each number of worker threads in `WORKERS`; by default 1 and 2, if the runtime can. */
 export function onWorkers(title, body) {
-  for (const workers of (process.env.WORKERS ?? "1,2").split(",")) {
+  for (const workers of (process.env.WORKERS ?? (ADAPTER === "own" ? "1" : "1,2")).split(",")) {
     describe(`${title}, workers: ${workers}`, () => body({ workers: Number(workers) }));
   }
 }

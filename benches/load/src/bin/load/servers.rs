@@ -50,7 +50,8 @@ pub(crate) fn prepare(
     builds: bool,
 ) -> (Vec<Server>, Vec<Skipped>) {
     let workshop = Workshop { builds };
-    let mut kinds: Vec<(&'static str, Make)> = vec![("limit", limit), ("ours", ours)];
+    let mut kinds: Vec<(&'static str, Make)> =
+        vec![("limit", limit), ("ours", ours), ("ours, smol", ours_on_smol), ("ours, async-std", ours_on_async_std)];
     if two_workers {
         kinds.push(("ours-2", ours_on_two));
     }
@@ -84,6 +85,14 @@ fn limit(workshop: Workshop) -> Result<Server, String> {
 
 fn ours(workshop: Workshop) -> Result<Server, String> {
     Ok(Server::new("ours", workshop.own("socketio-tokio", "example", "bench")?))
+}
+
+fn ours_on_smol(workshop: Workshop) -> Result<Server, String> {
+    Ok(Server::new("ours, smol", workshop.own("socketio-smol", "example", "bench-smol")?))
+}
+
+fn ours_on_async_std(workshop: Workshop) -> Result<Server, String> {
+    Ok(Server::new("ours, async-std", workshop.own("socketio-async-std", "example", "bench-async-std")?))
 }
 
 fn ours_on_two(workshop: Workshop) -> Result<Server, String> {
