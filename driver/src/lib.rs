@@ -155,7 +155,7 @@ pub use namespace::{ConnectFunction, DisconnectFunction, Namespace};
 pub use runtime::{Listener, Runtime, Sleep, Stream};
 #[cfg(feature = "tls")]
 pub use serve::serve_tls;
-pub use serve::{accept, serve};
+pub use serve::{accept, serve, yield_now};
 pub use server::{Server, ServerBuilder, Service, SocketIo};
 pub use socket::{EmitWithAck, Socket};
 #[cfg(feature = "tls")]

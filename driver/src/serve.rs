@@ -114,7 +114,8 @@ pub async fn accept<R: Runtime, F: Future<Output = ()> + Send + 'static>(
     }
 }
 
-async fn yield_now(runtime: &impl Runtime) {
+/// Lets other tasks have their turn, those that wait for a stream or a timer among them.
+pub async fn yield_now(runtime: &impl Runtime) {
     let mut yielded = false;
     poll_fn(|cx| {
         if core::mem::replace(&mut yielded, true) {

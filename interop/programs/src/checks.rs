@@ -12,10 +12,10 @@ use std::time::{Duration, Instant};
 use futures_channel::oneshot;
 use futures_util::future::{Either, abortable, select};
 use socketio_driver::protocol::engine::Transport;
-use socketio_driver::{Client, ClientBuilder, Listener, Runtime, Server, Sleep, Socket, State, Stream};
+use socketio_driver::{Client, ClientBuilder, Listener, Runtime, Server, Sleep, Socket, State, Stream, yield_now};
 
 use crate::faulty::{Census, Faulty};
-use crate::platform::{Platform, yield_now};
+use crate::platform::Platform;
 
 /// How long to wait for what has to come.
 const PATIENCE: Duration = Duration::from_secs(20);

@@ -11,12 +11,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use socketio_driver::{
     Ack, AckError, Auth, Binary, ConnectError, DisconnectReason, EmitError, HandlerError, RawArgs, Runtime, Server,
-    Socket, State,
+    Socket, State, yield_now,
 };
 use stats_alloc::INSTRUMENTED_SYSTEM;
 
 use crate::options::{GOODBYES, Options};
-use crate::platform::{Platform, yield_now};
+use crate::platform::Platform;
 
 /// What the tests ask about afterwards.
 #[derive(Clone, Default)]

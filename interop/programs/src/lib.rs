@@ -22,6 +22,6 @@ pub use conformance::conformance;
 pub use engine_conformance::engine_conformance;
 #[cfg(unix)]
 pub use platform::UnixPlatform;
-pub use platform::{Platform, interrupted, yield_now};
+pub use platform::{Platform, interrupted};
 pub use probe::probe;
 pub use soak::soak;

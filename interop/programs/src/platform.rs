@@ -1,5 +1,4 @@
-use core::future::{Future, poll_fn};
-use core::task::Poll;
+use core::future::Future;
 use std::io::{self, BufRead};
 use std::net;
 #[cfg(unix)]
@@ -51,19 +50,6 @@ pub trait UnixPlatform: Platform {
     ///
     /// The runtime does not take it.
     fn listen_unix(listener: unix::UnixListener) -> io::Result<impl Listener<Self::Runtime>>;
-}
-
-/// Lets other tasks have their turn.
-pub async fn yield_now(runtime: &impl Runtime) {
-    let mut yielded = false;
-    poll_fn(|cx| {
-        if core::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        runtime.yield_now(cx);
-        Poll::Pending
-    })
-    .await;
 }
 
 /// Waits until somebody wants the process to end.
