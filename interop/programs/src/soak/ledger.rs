@@ -283,6 +283,8 @@ impl Journal {
         }
         let last = last.filter(|last| last.life == life);
         let is_other = last.is_some_and(|last| last.connection != connection);
+        // What is missing: the first that is heard in a stay may be of a later connection, too.
+        let may_come_yet = is_other || last.is_none_or(|last| last.earlier);
         if let Some(last) = last
             && number < last.number + u64::from(!(is_other && is_sure(sender)))
         {
@@ -307,7 +309,7 @@ impl Journal {
             place.starts.remove(&sender);
         }
         place.heard.insert(sender, Heard { life, number, connection, earlier: false });
-        if number > expected && is_other && !is_sure(sender) && !may_lack {
+        if number > expected && may_come_yet && !is_sure(sender) && !may_lack {
             place.owed.extend((expected..number).map(|owed| (sender, owed)));
         } else if number > expected && (is_sure(sender) || !may_lack) {
             return Err(format!("heard {}, and {expected} is missing", what()));
