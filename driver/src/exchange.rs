@@ -11,6 +11,8 @@ pub(crate) const READ: usize = 256 * 1024;
 pub(crate) const BUDGET: usize = 8;
 /// Bytes read in one wake-up after which others get theirs.
 pub(crate) const READ_BUDGET: usize = 512 * 1024;
+/// Messages of a client told in one wake-up after which other tasks get their turn: half a megabyte holds 40 000.
+pub(crate) const MESSAGE_BUDGET: usize = 1024;
 /// Bytes written in one wake-up after which other tasks get their turn: more would show in their latency.
 const WRITE_BUDGET: usize = 256 * 1024;
 /// Up to so many bytes, small frames are copied together instead of being written one by one.
@@ -75,11 +77,12 @@ pub(crate) enum Exchange {
     Done,
     /// Reading goes on, into a buffer of the task.
     ReadOn,
-    /// Writing could go on, but others are to have their turn.
+    /// Writing or reading could go on, but others are to have their turn.
     Enough,
 }
 
-/// Writes what waits, then reads what goes directly into the machine.
+/// Writes what waits, then reads what goes directly into the machine. `taken` counts what is read in one wake-up: whoever
+/// sends without an end is not to keep the task busy, whatever the machine makes of it.
 ///
 /// Where writing fails, reading goes on: what the peer sent before it went is still to be heard, and then its end.
 pub(crate) fn exchange(
@@ -87,6 +90,7 @@ pub(crate) fn exchange(
     io: &mut impl MachineIo,
     cx: &mut Context<'_>,
     gather: &mut Vec<u8>,
+    taken: &mut usize,
 ) -> io::Result<Exchange> {
     let written = write(stream, io, cx, gather);
     if written.as_ref().is_ok_and(|written| *written >= WRITE_BUDGET) {
@@ -102,12 +106,16 @@ pub(crate) fn exchange(
         let _ = (written?, flushed?);
         return Ok(Exchange::Blocked);
     }
+    if *taken >= READ_BUDGET {
+        return Ok(Exchange::Enough);
+    }
     let Some(target) = io.read_target() else { return Ok(Exchange::ReadOn) };
     match stream.poll_read(cx, target)? {
         Poll::Pending => Ok(Exchange::Blocked),
         Poll::Ready(0) => Err(io::ErrorKind::UnexpectedEof.into()),
         Poll::Ready(count) => {
             io.filled(count);
+            *taken += count;
             Ok(Exchange::Done)
         }
     }
@@ -255,7 +263,7 @@ mod tests {
         for wants_read in [false, true] {
             let (mut stream, mut gather) = (Holding::default(), Vec::new());
             let mut machine = Machine { pending: b"message", wants_read };
-            let mut step = |stream: &mut Holding| exchange(stream, &mut machine, &mut cx, &mut gather).unwrap();
+            let mut step = |stream: &mut Holding| exchange(stream, &mut machine, &mut cx, &mut gather, &mut 0).unwrap();
             step(&mut stream);
             assert_eq!((stream.held, stream.sent), (7, 0));
             // Nothing more is to be written, but this is still to leave.
@@ -287,8 +295,19 @@ mod tests {
         let mut cx = Context::from_waker(Waker::noop());
         let (mut stream, mut gather) = (Gone, Vec::new());
         let mut machine = Machine { pending: b"message", wants_read: true };
-        assert!(matches!(exchange(&mut stream, &mut machine, &mut cx, &mut gather), Ok(Exchange::ReadOn)));
+        assert!(matches!(exchange(&mut stream, &mut machine, &mut cx, &mut gather, &mut 0), Ok(Exchange::ReadOn)));
         machine.wants_read = false;
-        assert!(exchange(&mut stream, &mut machine, &mut cx, &mut gather).is_err());
+        assert!(exchange(&mut stream, &mut machine, &mut cx, &mut gather, &mut 0).is_err());
+    }
+
+    #[test]
+    fn others_have_their_turn_when_enough_was_read() {
+        let mut cx = Context::from_waker(Waker::noop());
+        let (mut stream, mut gather) = (Holding::default(), Vec::new());
+        let mut machine = Machine { pending: b"message", wants_read: true };
+        let mut step = |taken: &mut usize| exchange(&mut stream, &mut machine, &mut cx, &mut gather, taken).unwrap();
+        assert!(matches!(step(&mut (READ_BUDGET - 1)), Exchange::ReadOn));
+        assert!(matches!(step(&mut { READ_BUDGET }), Exchange::Enough));
+        assert_eq!(stream.held, 7, "what waits is written all the same");
     }
 }

@@ -14,7 +14,7 @@ use socketio_protocol::{Input, Instant, SessionId};
 
 use crate::application::{Application, Connection, Turn, Wishes};
 use crate::engine::{Engine, MailOf};
-use crate::exchange::{BUDGET, Exchange, READ, READ_BUDGET, exchange};
+use crate::exchange::{BUDGET, Exchange, MESSAGE_BUDGET, READ, READ_BUDGET, exchange};
 use crate::hyper_io::HyperStream;
 use crate::mailbox::{Mail, Mailbox};
 use crate::outbox;
@@ -27,6 +27,8 @@ pub(crate) struct Scratch {
     pub(crate) read: Vec<u8>,
     /// How much was read in this wake-up.
     pub(crate) taken: usize,
+    /// How many messages were told in it.
+    told: usize,
     pub(crate) write: Vec<u8>,
     pub(crate) wishes: Wishes,
 }
@@ -39,7 +41,7 @@ impl Scratch {
     pub(crate) fn take() -> Box<Self> {
         let mut scratch = SCRATCH.with_borrow_mut(Option::take).unwrap_or_default();
         scratch.read.resize(READ, 0);
-        scratch.taken = 0;
+        (scratch.taken, scratch.told) = (0, 0);
         scratch
     }
 
@@ -241,7 +243,7 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
 
     /// Moves the machine as far as it goes, then writes once and reads once, until neither is possible.
     fn advance(&mut self, now: Instant, cx: &mut Context<'_>, scratch: &mut Scratch) -> Round {
-        let Scratch { read, taken, write, wishes } = scratch;
+        let Scratch { read, taken, told, write, wishes } = scratch;
         let mut count = self.poll_link(now, cx, read);
         loop {
             let mut input = Input::new(read.get_mut(..count).unwrap_or_default());
@@ -254,6 +256,11 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                         // What was sent can wait until the messages are used up, but not for an end.
                         if wishes.close.is_some() || wishes.pause {
                             apply(&mut self.session, now, wishes);
+                        }
+                        *told += 1;
+                        if *told >= MESSAGE_BUDGET {
+                            // It keeps what was read and is not told yet.
+                            self.session.pause(now, true);
                         }
                     }
                     Next::Answer(exchange, response) => self.answer(exchange, response),
@@ -268,11 +275,15 @@ impl<R: Runtime, A: Application> SessionTask<R, A> {
                         self.finished = true;
                         return if worked { Round::Again } else { Round::Wait(wishes.deadline) };
                     }
+                    Next::Io(_) if *told >= MESSAGE_BUDGET => {
+                        self.session.pause(now, wishes.pause);
+                        return Round::Yield;
+                    }
                     // What handlers sent meanwhile leaves by the same write.
                     Next::Io(_) if worked => return Round::Again,
                     Next::Io(mut io) => {
                         let Link::Open(stream) = &mut self.link else { return wait(now, wishes, &io) };
-                        match exchange(stream, &mut io, cx, write) {
+                        match exchange(stream, &mut io, cx, write, taken) {
                             Ok(Exchange::Blocked) => return wait(now, wishes, &io),
                             Ok(Exchange::Enough) => return Round::Yield,
                             Ok(Exchange::Done) => break 0,
@@ -472,41 +483,4 @@ impl<R: Runtime, A: Application> Drop for SessionTask<R, A> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::mpsc;
-
-    use http_body_util::Empty;
-    use hyper::service::service_fn;
-    use hyper::{Response, server, upgrade};
-
-    use super::*;
-    use crate::client::testing::{FakeStream, Peer, Task, World};
-
-    /// What is there of a connection after its upgrade.
-    fn upgraded(connection: impl hyper::rt::Read + hyper::rt::Write + Send + Unpin + 'static) -> Upgraded {
-        let (sender, upgrade) = mpsc::channel();
-        let service = service_fn(move |mut request| {
-            sender.send(upgrade::on(&mut request)).unwrap();
-            async { Response::builder().status(101).header("upgrade", "x").body(Empty::<Bytes>::new()) }
-        });
-        let connection = server::conn::http1::Builder::new().serve_connection(connection, service).with_upgrades();
-        Task::new(connection).finish().unwrap();
-        Task::new(upgrade.recv().unwrap()).finish().unwrap()
-    }
-
-    #[test]
-    fn streams_are_found_again_behind_an_upgrade() {
-        let connect = || {
-            let peer = Peer::default();
-            peer.send("GET / HTTP/1.1\r\nconnection: upgrade\r\nupgrade: x\r\n\r\nahead");
-            peer.stream()
-        };
-        let own = upgraded(HyperStream::new(MaybeTls::Left(connect())));
-        let of_others = upgraded(HyperStream::new(connect()));
-        for upgraded in [own, of_others] {
-            let (stream, ahead) = Open::<FakeStream>::from_upgraded::<World>(upgraded);
-            assert!(matches!(stream, Open::Direct(_)));
-            assert_eq!(ahead, "ahead");
-        }
-    }
-}
+mod tests;

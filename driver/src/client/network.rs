@@ -12,6 +12,7 @@ use socketio_protocol::{Instant, Random};
 use super::connector::Connector;
 use crate::exchange::{Exchange, exchange, write_only};
 use crate::runtime::{Runtime, Stream};
+use crate::task::Scratch;
 use crate::tls::MaybeTls;
 
 /// What is under way, and ends with a success or with a cause.
@@ -129,10 +130,10 @@ impl<R: Runtime> Network<R> {
         io: &mut Io<'_>,
         paused: bool,
         cx: &mut Context<'_>,
-        gather: &mut Vec<u8>,
+        Scratch { write, taken, .. }: &mut Scratch,
     ) -> Option<io::Result<Exchange>> {
         let Link::Open(stream) = &mut self.link else { return None };
-        Some(if paused { Ok(write_only(stream, io, cx, gather)) } else { exchange(stream, io, cx, gather) })
+        Some(if paused { Ok(write_only(stream, io, cx, write)) } else { exchange(stream, io, cx, write, taken) })
     }
 
     /// Reads from the stream.

@@ -220,7 +220,7 @@ impl<R: Runtime> ClientTask<R> {
             // What handlers sent meanwhile leaves by the same write.
             Next::Io(_) if worked => return Step::Idle(None),
             Next::Io(mut io) => {
-                let exchanged = self.network.exchange(&mut io, paused, cx, &mut scratch.write);
+                let exchanged = self.network.exchange(&mut io, paused, cx, scratch);
                 return match exchanged {
                     None | Some(Ok(Exchange::Blocked)) => Step::Idle(io.deadline()),
                     Some(Ok(Exchange::ReadOn)) => Step::Read(io.deadline()),

@@ -237,6 +237,11 @@ impl Peer {
         self.change().room = room;
     }
 
+    /// How many bytes the client has not read.
+    pub(crate) fn left(&self) -> usize {
+        lock(&self.0).to_client.len()
+    }
+
     /// Whether the client has dropped its end.
     pub(crate) fn is_closed(&self) -> bool {
         lock(&self.0).closed
