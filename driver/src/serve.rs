@@ -20,6 +20,8 @@ use crate::runtime::{Listener, Runtime, Sleep, Stream};
 use crate::server::Service;
 use crate::tls::{MaybeTls, ServerTls, TlsStream};
 
+/// Bytes of the head of a request, which a session keeps of its first one.
+const MAX_HEAD: usize = 64 * 1024;
 /// Time that a connection may be silent: that the head of a request, or the next request, may take, and a handshake of TLS.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 /// Pause after the system had no descriptors or memory for a connection.
@@ -217,7 +219,9 @@ async fn http<A: Application, R: Runtime>(engine: &Engine<A>, runtime: &R, strea
         }
     });
     let stream = HyperStream::with_timer(stream, HyperTimer(runtime.clone()), Arc::clone(&activity));
-    let connection = http1::Builder::new().header_read_timeout(None).serve_connection(stream, service).with_upgrades();
+    let mut http = http1::Builder::new();
+    http.header_read_timeout(None).max_buf_size(MAX_HEAD);
+    let connection = http.serve_connection(stream, service).with_upgrades();
     let mut connection = pin!(connection);
     let (ended, silent) = (pin!(engine.sessions_ended()), pin!(silence(runtime.sleep(HEAD_TIMEOUT), &activity)));
     match select(connection.as_mut(), select(ended, silent)).await {
