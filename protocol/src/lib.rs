@@ -70,6 +70,7 @@
 //! | an ack id, [`MAX_ID_DIGITS`](socket::Header::MAX_ID_DIGITS) | 19 digits | closed, `parse error` |
 //! | attachments of a packet, [`max_attachments`](socket::Config::max_attachments) | 10 | closed, `parse error` |
 //! | a packet with its attachments, [`max_packet`](socket::Config::max_packet) | 11 000 000 bytes | closed, `parse error` |
+//! | copies of attachments that several placeholders stand for, `max_packet` too | 11 000 000 bytes | closed, `parse error` |
 //! | time that attachments may take, [`attachment_timeout`](socket::Config::attachment_timeout) | 45 s | closed, `parse error` |
 //! | acks that a socket awaits, [`max_acks`](socket::Config::max_acks) | 10 000, each with a deadline | the caller gets an error |
 //! | nesting of JSON | 128 | an error of the event |

@@ -60,6 +60,7 @@ impl<S> Partial<S> {
         self.missing -= 1;
         if self.subject.is_some() {
             self.placeholders.push(attachment.into_vec());
+            self.placeholders.limit_copies(max);
         }
         Ok(self.missing == 0)
     }

@@ -9,7 +9,7 @@ use serde::de::Error as _;
 
 use super::RawArgs;
 use super::de::{self, AllArguments, Arguments, EventName, Kind, Reader};
-use super::placeholder::{Fault, Held, Placeholders, scan};
+use super::placeholder::{Fault, Held, Placeholders};
 
 /// The arguments of an event or an ack, or the `auth` of a CONNECT: JSON that nobody has parsed yet, and attachments.
 ///
@@ -176,9 +176,10 @@ impl<'a> Payload<'a> {
 
     #[cold]
     fn check(&mut self) {
-        let attachments = self.attachments.as_ref().map_or(0, |attachments| attachments.len());
+        let is_json = self.is_json();
         if let Some(malformed) = self.malformed.take() {
-            *malformed |= !self.is_json() || scan(self.json, attachments) == Err(Fault::Illegal);
+            let held = self.attachments.as_mut().filter(|_| is_json);
+            *malformed |= !is_json || held.is_some_and(|held| held.find(self.json) == Err(Fault::Illegal));
         }
     }
 

@@ -10,11 +10,20 @@ use serde_json::Error;
 use super::de;
 
 /// The attachments of a packet, and the places in its text that they belong to.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Placeholders {
     /// By their start. Empty until they are looked for.
     marks: Vec<Mark>,
     attachments: Vec<Attachment>,
+    /// Bytes of the copies that further placeholders for the same attachment may ask for, together. A megabyte of text has
+    /// room for 35 000 of them.
+    max_copies: usize,
+}
+
+impl Default for Placeholders {
+    fn default() -> Self {
+        Self { marks: Vec::new(), attachments: Vec::new(), max_copies: usize::MAX }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,7 +88,7 @@ enum Key {
 /// Why the placeholders of a text cannot be filled.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
-    /// One has a `num` that is no attachment.
+    /// One has a `num` that is no attachment, or too much would have to be copied for them.
     Illegal,
     /// The text is nested deeper than [`MAX_DEPTH`].
     Depth,
@@ -94,10 +103,16 @@ impl Placeholders {
         self.attachments.push(Attachment { bytes: Some(bytes), uses: 0 });
     }
 
+    /// Limits the bytes that are copied because several placeholders stand for one attachment.
+    pub(super) fn limit_copies(&mut self, max: usize) {
+        self.max_copies = max;
+    }
+
     /// Forgets everything.
     pub(super) fn clear(&mut self) {
         self.marks.clear();
         self.attachments.clear();
+        self.max_copies = usize::MAX;
     }
 
     /// How many attachments there are.
@@ -113,8 +128,7 @@ impl Placeholders {
     /// Finds the placeholders in `json`, which must be valid.
     pub(super) fn find(&mut self, json: &str) -> Result<(), Fault> {
         self.marks = scan(json, self.len())?;
-        self.count();
-        Ok(())
+        self.count()
     }
 
     /// Finds the placeholders of a list that has, behind `head`, nothing but those that the official client writes. Such
@@ -124,17 +138,22 @@ impl Placeholders {
             return Ok(false);
         }
         refuse_illegal(&self.marks, self.len())?;
-        self.count();
+        self.count()?;
         Ok(true)
     }
 
-    /// Counts for each attachment the placeholders that stand for it.
-    fn count(&mut self) {
+    /// Counts for each attachment the placeholders that stand for it. The last of them gets its bytes, the others a copy.
+    fn count(&mut self) -> Result<(), Fault> {
+        let mut copies: usize = 0;
         for mark in &self.marks {
             if let Some(attachment) = mark.attachment().and_then(|index| self.attachments.get_mut(index)) {
+                if attachment.uses > 0 {
+                    copies = copies.saturating_add(attachment.bytes.as_ref().map_or(0, Vec::len));
+                }
                 attachment.uses += 1;
             }
         }
+        if copies > self.max_copies { Err(Fault::Illegal) } else { Ok(()) }
     }
 
     /// What starts at this offset.

@@ -25,7 +25,8 @@ pub struct Config {
     pub connect_timeout: Duration,
     /// Attachments of one packet; 10.
     pub max_attachments: usize,
-    /// Bytes of one packet with all its attachments; 11 000 000, that is (attachments + 1) x `max_payload`.
+    /// Bytes of one packet with all its attachments; 11 000 000, that is (attachments + 1) x `max_payload`. The copies of
+    /// attachments that several placeholders stand for may have so many, too.
     pub max_packet: usize,
     /// Time that the attachments of a packet may take; 45 s, one ping cycle.
     pub attachment_timeout: Duration,

@@ -51,6 +51,20 @@ fn binary(bytes: &[u8]) -> Binary {
     bytes.to_vec().into()
 }
 
+#[test]
+fn copies_of_attachments_are_limited() {
+    let place = r#"{"_placeholder":true,"num":0}"#;
+    let json = format!(r#"["m",{place},{place},{place}]"#);
+    // The last place takes the bytes.
+    for (max, fits) in [(8, true), (7, false)] {
+        let (mut malformed, mut held) = (false, attach(&[b"abcd"]).unwrap());
+        held.limit_copies(max);
+        let payload = Payload::of_event(&json, None, Some(held), &mut malformed);
+        assert_eq!(payload.decode::<[Binary; 3]>().is_ok(), fits);
+        assert_eq!(malformed, !fits);
+    }
+}
+
 /// A type as in `serde_bytes`, which asks for bytes by name.
 #[derive(Debug, PartialEq)]
 struct ByteBuf(Vec<u8>);

@@ -239,6 +239,20 @@ fn row_87_num_may_repeat_and_attachments_be_unused() {
     assert_eq!((&a.0[..], &b.0[..]), (&b"one"[..], &b"one"[..]));
 }
 
+/// 28 bytes of text for each copy of an attachment: a list of bytes would take memory out of proportion.
+#[test]
+fn row_87_copies_of_attachments_count_towards_the_limit_of_the_packet() {
+    let places = |count: usize| vec![r#"{"_placeholder":true,"num":0}"#; count].join(",");
+    let attachment = format!("binary {}", "x".repeat(1_000_000));
+    for (count, says) in [(12, &["event / 7"][..]), (13, &PARSE[..])] {
+        // With and without anything else beside the placeholders, and decoded by nobody.
+        for list in [places(count), format!("[{}]", places(count))] {
+            let said = joined_says(&[&format!(r#"51-7["m",{list}]"#), &attachment]);
+            assert!(said.last().unwrap().starts_with(says.last().unwrap()), "{count}: {said:?}");
+        }
+    }
+}
+
 #[test]
 fn row_88_num_out_of_range() {
     for num in ["1", "-1", r#""0""#, "0.5", "null"] {

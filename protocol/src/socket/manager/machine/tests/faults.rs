@@ -132,6 +132,15 @@ fn attachments_come_at_once_and_within_limits() {
 }
 
 #[test]
+fn copies_of_attachments_count_towards_the_limit_of_a_packet() {
+    let header = format!(r#"51-["a",{}]"#, [r#"{"_placeholder":true,"num":0}"#; 4].join(","));
+    for (size, says) in [(66, &[][..]), (67, &CLOSED[..])] {
+        let mut world = World::connected(Config { max_packet: 200, ..config() });
+        assert_eq!(world.says(&[&header, &format!("binary {}", "x".repeat(size))])[1..], *says);
+    }
+}
+
+#[test]
 fn attachments_come_in_time() {
     let mut world = World::connected(config());
     world.run(&[r#"52-["a"]"#, "wait 44999", "binary x"]);
