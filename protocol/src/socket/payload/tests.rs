@@ -619,6 +619,15 @@ proptest! {
         prop_assert!(!dropped_is_malformed(&json, &[]));
     }
 
+    /// As what JavaScript reads: a number that was not rounded on its way comes back the same.
+    #[test]
+    fn numbers_arrive_to_the_last_bit(number in any::<f64>().prop_filter("JSON has it", |number| number.is_finite())) {
+        for text in [format!("{number}"), format!("{number:e}")] {
+            let arrived: f64 = decode(&format!("[\"m\",{text}]"), &[]);
+            prop_assert_eq!(arrived.to_bits(), number.to_bits(), "{}", text);
+        }
+    }
+
     #[test]
     fn strings_decode_as_serde_json_decodes_them(text in any::<String>(), raw in r#"[a-d0é€,"\\ud\x00-\x1f\[\]]{0,24}"#) {
         for token in [json!(text).to_string(), format!("\"{raw}\""), format!(" \"{raw}\" ")] {
