@@ -40,7 +40,8 @@ pub struct Manager {
     slots: Vec<Slot>,
     /// One at most for each namespace.
     unanswered: Vec<Unanswered>,
-    /// Namespaces that were left on this connection just now, and until when they are not asked again.
+    /// Namespaces that were left on this connection, and until when they are not asked again. What comes from them before
+    /// they have answered again was sent to the socket that has left.
     left: Vec<(Box<str>, Instant)>,
     /// The generation given out last. It repeats after 2^32 sockets.
     generation: u32,

@@ -123,8 +123,8 @@
 //! second CONNECT, and one right behind a DISCONNECT, for both of which servers close the connection; `close` is told
 //! whenever no socket is active, even if nothing was open or wanted; `disconnect` is told to sockets that never were
 //! connected; volatile events are kept while a namespace has not answered; what arrived early is told on the next
-//! connection, if the first was lost before the answer; an answer that an event gets too late is sent on whatever
-//! connection there is; an answer to an earlier try of an event with retries does not count; buffers have no limits;
+//! connection, if the first was lost before the answer, and what was sent to a socket that has left is told to the next
+//! one; an answer that an event gets too late is sent on whatever connection there is; an answer to an earlier try of an event with retries does not count; buffers have no limits;
 //! the last argument of any event is taken for its offset, even if it is the event's name; and after 1024 attempts the
 //! formula gives no delay, or the longest, as chance has it.
 

@@ -81,9 +81,8 @@ impl Manager {
         if self.link != Link::Open {
             return;
         }
-        let now = self.now;
-        self.left.retain(|(_, until)| *until > now);
-        self.left.push((namespace.into(), now + GAP));
+        self.left.retain(|(left, _)| !is_same(left, namespace));
+        self.left.push((namespace.into(), self.now + GAP));
     }
 
     /// When the answer to a CONNECT is late.
@@ -95,6 +94,7 @@ impl Manager {
     pub(super) fn take_unanswered(&mut self, namespace: &str) -> Option<Unanswered> {
         let index = self.unanswered.iter().position(|asked| is_same(&asked.namespace, namespace))?;
         let asked = self.unanswered.swap_remove(index);
+        self.left.retain(|(left, _)| !is_same(left, namespace));
         if self.unanswered.is_empty() {
             self.unanswered = Vec::new();
         }

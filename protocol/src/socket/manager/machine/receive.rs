@@ -7,6 +7,7 @@ use super::{Link, Manager, News, Phase, Slot, Subject};
 use crate::SocketId;
 use crate::engine::{CloseReason, Message, Packet};
 use crate::socket::de::EventName;
+use crate::socket::key::is_same;
 use crate::socket::manager::backoff::delay;
 use crate::socket::manager::{AckRequest, ConnectFailure, Event};
 use crate::socket::partial::Partial;
@@ -210,10 +211,12 @@ impl Manager {
         self.partial.as_deref().filter(|partial| partial.is_waiting())
     }
 
-    /// Whether it is an event for a socket that is about to be connected.
+    /// Whether it is an event for a socket that is about to be connected, and not for one that has left this connection.
     fn is_early(&self, subject: Subject) -> bool {
-        let waits =
-            |slot: &Slot| matches!(slot.phase, Phase::Wanted | Phase::Asked | Phase::Connecting(_) | Phase::Late);
+        let waits = |slot: &Slot| {
+            let is_first = self.left.iter().all(|(left, _)| !is_same(left, &slot.namespace));
+            is_first && matches!(slot.phase, Phase::Wanted | Phase::Asked | Phase::Connecting(_) | Phase::Late)
+        };
         matches!(subject, Subject::Message { socket, .. } if self.slot(socket).is_some_and(waits))
     }
 

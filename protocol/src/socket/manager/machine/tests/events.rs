@@ -98,6 +98,27 @@ fn early_events_of_a_lost_connection_are_lost() {
 }
 
 #[test]
+fn what_was_sent_to_a_socket_that_has_left_is_not_told_to_the_next_one() {
+    for again in ["connect /", "remove /"] {
+        let mut world = World::new(config());
+        world.run(&["connect /", "connect /a", "opened", r#"0{"sid":"x"}"#, r#"0/a,{"sid":"y"}"#]);
+        let leaves = ["> 1", "disconnect / io client disconnect"];
+        assert_eq!(world.says(&["disconnect /", again, r#"2["a"]"#, "connect /"]), leaves);
+        let late = [r#"21["b"]"#, "wait 100", r#"2["c"]"#, r#"51-["d",{"_placeholder":true,"num":0}]"#, "binary 1"];
+        assert_eq!(world.says(&late), ["> 0"]);
+        let joins = [r#"0{"sid":"z"}"#, r#"2["e"]"#];
+        assert_eq!(world.says(&joins), ["connect /", r#"event / ["e"]"#]);
+    }
+}
+
+#[test]
+fn events_that_come_early_are_kept_after_the_server_has_disconnected_the_socket() {
+    let mut world = World::new(config());
+    world.run(&["connect /", "connect /a", "opened", r#"0{"sid":"x"}"#, r#"0/a,{"sid":"y"}"#, "1", "connect /"]);
+    assert_eq!(world.says(&[r#"2["a"]"#, r#"0{"sid":"z"}"#]), [r#"event / ["a"]"#, "connect /"]);
+}
+
+#[test]
 fn messages_wait_for_what_is_older() {
     let mut world = World::new(config());
     world.run(&["connect /", "opened"]);

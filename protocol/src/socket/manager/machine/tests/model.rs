@@ -104,6 +104,8 @@ struct Socket {
     connected: bool,
     /// The server's answer was handed to the manager.
     accepted: bool,
+    /// It has left this connection: what the server sends before it lets the socket in again is not for it.
+    left: bool,
     seen: Seen,
     /// Events without retries that were taken, and not yet transmitted; and the ids of their acks.
     kept: VecDeque<(u64, Option<u64>)>,
@@ -165,6 +167,7 @@ impl World {
                 active: false,
                 connected: false,
                 accepted: false,
+                left: false,
                 seen: Seen::Nothing,
                 kept: VecDeque::new(),
                 queue: VecDeque::new(),
@@ -386,13 +389,13 @@ impl World {
         }
         let text = match (kind, socket.seen) {
             (Kind::Accept, Seen::Asked) => {
-                socket.seen = Seen::Joined;
+                (socket.seen, socket.left) = (Seen::Joined, false);
                 socket.accepted = socket.take_answer();
                 format!("0{name}{{\"sid\":\"s{number}\"}}")
             }
             (Kind::Version2, Seen::Asked) => format!("0{name}"),
             (Kind::Refuse, Seen::Asked) => {
-                socket.seen = Seen::Nothing;
+                (socket.seen, socket.left) = (Seen::Nothing, false);
                 socket.take_answer();
                 format!("4{name}{{\"message\":\"no\"}}")
             }
@@ -406,7 +409,7 @@ impl World {
                     self.pump(Some(Message::Text(&format!("51-{name}[\"s{number}\"]"))))?;
                 }
                 let socket = &mut self.sockets[s];
-                if socket.active && self.line == Line::Open {
+                if socket.active && !socket.left && self.line == Line::Open {
                     socket.inbox.push_back(number);
                 }
                 if with_attachment {
@@ -466,7 +469,7 @@ impl World {
                 // The manager's `close`, or an attempt that failed.
                 self.line = Line::Closed;
                 for socket in &mut self.sockets {
-                    (socket.seen, socket.shown) = (Seen::Nothing, None);
+                    (socket.seen, socket.shown, socket.left) = (Seen::Nothing, None, false);
                     if !socket.connected {
                         (socket.accepted, socket.inbox) = (false, VecDeque::new());
                     }
@@ -551,7 +554,7 @@ impl World {
             PacketType::Disconnect => {
                 prop_assert_eq!(socket.seen, Seen::Joined);
                 prop_assert!(!socket.active || !socket.accepted);
-                socket.seen = Seen::Nothing;
+                (socket.seen, socket.left) = (Seen::Nothing, true);
             }
             PacketType::Event => {
                 prop_assert!(socket.accepted && socket.inbox.is_empty() && socket.seen == Seen::Joined, "{}", text);
