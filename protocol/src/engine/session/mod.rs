@@ -297,6 +297,8 @@ impl Session {
         self.ended = Some(reason);
         self.state = State::Closing { deadline: self.now + self.config.close_timeout };
         match self.transport {
+            // The client may have left polling already: it shows by `5`, or by a poll, where it goes on.
+            Transport::Polling if self.probe.as_ref().is_some_and(|probe| probe.is_answered()) => {}
             Transport::Polling => self.close_probe(),
             Transport::WebSocket => self.queue.push_frame(Frame::close(None)),
         }
@@ -471,6 +473,7 @@ impl Session {
             self.answer(id, response);
         }
         self.release_exchanges("1");
+        self.close_probe();
     }
 
     /// Whether the peer's input must wait.

@@ -271,6 +271,7 @@ impl Session {
             packets.push('1');
             self.state = State::Over;
             self.release_exchanges("1");
+            self.close_probe();
         } else if packets.is_empty() {
             packets.push('6');
         }

@@ -214,7 +214,11 @@ impl Session {
         self.stream = Some(Stream::new(decoder));
         self.transport = Transport::WebSocket;
         self.leave_polling();
-        Step::Upgraded
+        if self.state == State::Open {
+            return Step::Upgraded;
+        }
+        self.queue.push_frame(Frame::close(None));
+        Step::Again
     }
 
     /// Drops the stream that may take over, because the upgrade failed or is no longer wanted. Polling goes on.

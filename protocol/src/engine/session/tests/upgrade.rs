@@ -248,13 +248,40 @@ fn row_37_a_second_stream_is_refused_and_the_first_goes_on() {
 
 #[test]
 fn row_40_closing_during_an_upgrade_says_goodbye_by_polling() {
-    let mut world = World::probed();
+    let mut world = World::polling();
+    world.session.handle_stream(world.now).unwrap();
     world.send("last");
     world.close();
     assert_eq!(world.log(), ["closed: forced close", "close stream"]);
     assert_eq!(world.frames(), ["close"]);
     world.poll();
     assert_eq!(world.log(), ["2: 200 4last\u{1e}1", "finished"]);
+}
+
+#[test]
+fn row_40_closing_behind_an_answered_probe_says_goodbye_where_the_client_goes_on() {
+    let closed = || {
+        let mut world = World::probed();
+        world.send("last");
+        world.close();
+        assert_eq!(world.log(), ["closed: forced close"]);
+        world
+    };
+    let mut world = closed();
+    world.poll();
+    assert_eq!(world.log(), ["2: 200 4last\u{1e}1", "close stream", "finished"]);
+    assert_eq!(world.frames(), ["close"]);
+
+    let mut world = closed();
+    world.text("5");
+    assert_eq!(world.frames(), ["4last", "close"]);
+    world.write(&[Frame::close(None)]);
+    world.run();
+    assert_eq!(world.log(), ["close stream", "finished"]);
+
+    let mut world = closed();
+    (0..100).for_each(|_| world.wait(1000 * MS));
+    assert_eq!(world.log(), ["close stream", "finished"]);
 }
 
 #[test]
