@@ -217,11 +217,13 @@ impl Manager {
 
     /// Nobody waits for an answer any more: neither [`Event::Ack`](super::Event::Ack) nor
     /// [`Event::AckFailed`](super::Event::AckFailed) follows. The event is sent all the same. Does nothing to an event with
-    /// retries, which is sent until it is answered.
+    /// retries, which is sent until it is answered, or given up.
     pub fn forget_ack(&mut self, socket: SocketKey, id: u64) {
         if let Some(slot) = self.slot_mut(socket) {
             slot.acks.remove(id);
         }
+        let is_it = |of: SocketKey, failed: u64| of == socket && failed == id;
+        self.news.retain(|news| !matches!(news, News::AckFailed(of, failed, _) if is_it(*of, *failed)));
     }
 
     /// Sends an event at once, or never: false, if the socket is not connected or the connection not `writable`. Then

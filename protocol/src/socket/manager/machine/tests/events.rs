@@ -273,6 +273,19 @@ fn an_answer_that_nobody_waits_for_any_more_is_not_told_and_takes_no_place() {
     assert_eq!(world.says(&["30[]", "emit / b 10", "31[]"]), [r#"> 21["b"]"#, "ack / 1 []"]);
 }
 
+#[test]
+fn a_failure_that_nobody_waits_for_any_more_is_not_told() {
+    let mut world = World::connected(config());
+    let socket = world.manager.socket("/", SocketOptions::default()).unwrap();
+    world.run(&["emit / a 10", "emit / b 10"]);
+    world.log.clear();
+    world.manager.disconnect(socket);
+    world.manager.forget_ack(socket, 0);
+    let told = world.says(&["wait 0"]);
+    assert!(told.contains(&"failed / 1 socket has been disconnected".to_string()), "{told:?}");
+    assert!(!told.contains(&"failed / 0 socket has been disconnected".to_string()), "{told:?}");
+}
+
 fn with_retries(retries: u32, ms: Option<u64>) -> World {
     let mut world = World::new(config());
     let ack_timeout = ms.map(Duration::from_millis);
