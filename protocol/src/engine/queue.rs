@@ -4,7 +4,7 @@ use alloc::string::String;
 
 use super::Packet;
 use super::payload::{packet_len, payload_len, write_packet, write_packets};
-use crate::websocket::{Frame, Part};
+use crate::websocket::{CloseCode, Frame, Part};
 
 /// Packets that wait to be sent. Only ever appended to, so that bytes once offered stay what they are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -64,6 +64,12 @@ impl Queue {
                 self.push_frame(pong);
             }
         }
+    }
+
+    /// Queues the close frame, which no pong follows.
+    pub(super) fn push_close(&mut self, code: Option<CloseCode>) {
+        self.pong = None;
+        self.push_frame(Frame::close(code));
     }
 
     /// Moves everything of `other` behind what is here.

@@ -300,7 +300,7 @@ impl Session {
             // The client may have left polling already: it shows by `5`, or by a poll, where it goes on.
             Transport::Polling if self.probe.as_ref().is_some_and(|probe| probe.is_answered()) => {}
             Transport::Polling => self.close_probe(),
-            Transport::WebSocket => self.queue.push_frame(Frame::close(None)),
+            Transport::WebSocket => self.queue.push_close(None),
         }
     }
 
@@ -518,6 +518,6 @@ impl fmt::Debug for Session {
 /// Queues a close frame in the place of what is not on its way yet.
 fn stop(queue: &mut Queue, code: Option<CloseCode>, now: Instant) -> State {
     queue.cut();
-    queue.push_frame(Frame::close(code));
+    queue.push_close(code);
     State::Closing { deadline: now + LINGER }
 }

@@ -230,7 +230,7 @@ impl Session {
         let Some(probe) = &mut self.probe else { return };
         if probe.stage != Stage::Closing {
             probe.stage = Stage::Closing;
-            probe.out.push_frame(Frame::close(code));
+            probe.out.push_close(code);
             probe.deadline = self.now + LINGER;
             self.hold_poll_without_limit();
         }

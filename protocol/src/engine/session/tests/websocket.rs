@@ -222,6 +222,40 @@ fn pings_that_pile_up_are_answered_by_the_latest_pong() {
 }
 
 #[test]
+fn no_pong_follows_the_close_frame() {
+    let mut world = World::websocket();
+    world.reads = false;
+    ping_twice(&mut world);
+    world.session.close(world.now, CloseReason::ForcedClose);
+    world.reads = true;
+    world.run();
+    let end = [Frame::pong(&[0]), Frame::close(None)];
+    assert!(world.outbound.ends_with(&end.iter().flat_map(Frame::as_bytes).copied().collect::<Vec<_>>()));
+}
+
+#[test]
+fn no_pong_follows_the_close_frame_of_a_failed_upgrade() {
+    let mut world = World::polling();
+    world.session.handle_stream(world.now).unwrap();
+    world.reads = false;
+    ping_twice(&mut world);
+    world.text("4not a probe");
+    world.reads = true;
+    world.run();
+    let end = [Frame::pong(&[0]), Frame::close(None)];
+    assert!(world.outbound.ends_with(&end.iter().flat_map(Frame::as_bytes).copied().collect::<Vec<_>>()));
+}
+
+fn ping_twice(world: &mut World) {
+    for number in 0..2 {
+        let start = world.inbound.len();
+        Frame::pong(&[number]).write_masked([0; 4], &mut world.inbound);
+        world.inbound[start] = 0x89;
+    }
+    world.run();
+}
+
+#[test]
 fn row_51_the_server_closes_without_a_status_behind_what_waits() {
     let mut world = World::websocket();
     world.session.send(Packet::text("last")).unwrap();
