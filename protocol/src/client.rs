@@ -166,6 +166,8 @@ impl Io<'_> {
 pub struct Client {
     config: Arc<engine::client::Config>,
     random: Random,
+    /// The latest time that was told.
+    now: Instant,
     manager: Manager,
     /// The connection, until its last bytes are delivered.
     link: Option<Box<Link>>,
@@ -199,7 +201,7 @@ impl Client {
         now: Instant,
     ) -> Self {
         let manager = Manager::new(sockets, random.fork(), now);
-        Self { config: engine, random, manager, link: None, wanted: false, requests: 0, connections: 0 }
+        Self { config: engine, random, now, manager, link: None, wanted: false, requests: 0, connections: 0 }
     }
 
     /// The one way forward: what `now` and `input` lead to.
@@ -207,6 +209,7 @@ impl Client {
     /// `input` is what was read from the WebSocket stream since the last call. When [`Next::Io`] comes, all of it is
     /// taken; until then pass the same again.
     pub fn next<'a: 'm, 'b: 'm, 'm>(&'a mut self, now: Instant, input: &mut Input<'b>) -> Next<'a, 'm> {
+        let now = self.tick(now);
         let deadline = loop {
             match self.manager.advance(now) {
                 Step::Arrival(arrival) => return Next::Event(self.manager.event(arrival)),
@@ -287,6 +290,7 @@ impl Client {
 
     /// The answer to a request, with its whole body.
     pub fn handle_response(&mut self, now: Instant, request: RequestId, status: u16, body: Bytes) {
+        let now = self.tick(now);
         if let Some(link) = &mut self.link {
             link.session.handle_response(now, request, status, body);
         }
@@ -294,6 +298,7 @@ impl Client {
 
     /// A request could not be made, or its answer did not come whole; `reason` is for the application to read.
     pub fn handle_request_failed(&mut self, now: Instant, request: RequestId, reason: impl Into<Cause>) {
+        let now = self.tick(now);
         if let Some(link) = &mut self.link {
             link.session.handle_request_failed(now, request, reason);
         }
@@ -301,6 +306,7 @@ impl Client {
 
     /// The stream of [`Next::OpenStream`] is a WebSocket now.
     pub fn handle_stream_opened(&mut self, now: Instant) {
+        let now = self.tick(now);
         if let Some(link) = &mut self.link {
             link.session.handle_stream_opened(now);
         }
@@ -308,6 +314,7 @@ impl Client {
 
     /// The stream was closed by the server, and all that was read from it was lent to [`Client::next`].
     pub fn handle_stream_closed(&mut self, now: Instant) {
+        let now = self.tick(now);
         if let Some(link) = &mut self.link {
             link.session.handle_stream_closed(now);
         }
@@ -316,6 +323,7 @@ impl Client {
     /// The stream could not be opened, or it broke, and all that was read from it was lent to [`Client::next`]; `reason` is
     /// for the application to read.
     pub fn handle_stream_failed(&mut self, now: Instant, reason: impl Into<Cause>) {
+        let now = self.tick(now);
         if let Some(link) = &mut self.link {
             link.session.handle_stream_failed(now, reason);
         }
@@ -332,6 +340,7 @@ impl Client {
 
     /// Connects a socket; see [`Manager::connect`].
     pub fn connect(&mut self, now: Instant, socket: SocketKey) {
+        let now = self.tick(now);
         self.manager.connect(now, socket);
     }
 
@@ -352,6 +361,7 @@ impl Client {
 
     /// Gives a socket its credentials; see [`Manager::authenticate`].
     pub fn authenticate(&mut self, now: Instant, request: AuthRequest, auth: &Credentials) {
+        let now = self.tick(now);
         self.manager.authenticate(now, request, auth);
     }
 
@@ -412,6 +422,7 @@ impl Client {
         id: u64,
         timeout: Option<Duration>,
     ) -> Result<(), EmitError> {
+        let now = self.tick(now);
         self.manager.emit_with_retries(now, socket, packet, id, timeout)
     }
 
@@ -449,6 +460,12 @@ impl Client {
     /// Whether nothing is kept, awaited, timed, to be said or to be delivered, and no connection wanted.
     pub fn is_idle(&self) -> bool {
         self.link.is_none() && !self.wanted && self.manager.is_idle()
+    }
+
+    /// Time never runs backwards, from one connection to the next either.
+    fn tick(&mut self, now: Instant) -> Instant {
+        self.now = self.now.max(now);
+        self.now
     }
 }
 

@@ -189,6 +189,18 @@ const TRANSPORTS: [&[Transport]; 3] =
     [&[Transport::WebSocket], &[Transport::Polling], &[Transport::Polling, Transport::WebSocket]];
 
 #[test]
+fn time_does_not_run_backwards_for_the_next_connection() {
+    let (mut world, _) = World::new(&[Transport::Polling]);
+    let later = world.now + Duration::from_secs(3600);
+    world.client.handle_stream_closed(later);
+    loop {
+        if let Next::Io(io) = world.client.next(world.now, &mut Input::empty()) {
+            return assert!(io.deadline().unwrap() > later);
+        }
+    }
+}
+
+#[test]
 fn a_client_and_a_server_talk_over_each_transport() {
     for transports in TRANSPORTS {
         let (mut world, socket) = World::new(transports);
