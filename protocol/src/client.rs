@@ -162,7 +162,7 @@ impl Io<'_> {
 }
 
 /// A Socket.IO client.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Client {
     config: Arc<engine::client::Config>,
     random: Random,
@@ -173,14 +173,14 @@ pub struct Client {
     link: Option<Box<Link>>,
     /// The manager wants another connection, as soon as the last one is gone.
     wanted: bool,
-    /// The number of the last request of the connections that are gone: the next one goes on from there, so that what is
+    /// Without a connection, the number of the last request of those that are gone: the next one goes on from there, so that what is
     /// told of a request is never taken for news of another.
     requests: u64,
     /// How many connections there were.
     connections: u64,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 struct Link {
     session: engine::client::Client,
     /// The manager has not given it up, and has not been told of its end.
@@ -240,7 +240,7 @@ impl Client {
         }
         if self.link.is_none() && core::mem::take(&mut self.wanted) {
             let mut session = engine::client::Client::new(Arc::clone(&self.config), self.random.fork(), now);
-            session.count_requests_from(self.requests);
+            session.count_requests_from(core::mem::take(&mut self.requests));
             self.connections += 1;
             self.link = Some(Box::new(Link { session, attached: true, over: false }));
         }
@@ -450,6 +450,18 @@ impl Client {
     /// one.
     pub fn connections(&self) -> u64 {
         self.connections
+    }
+
+    /// Goes on with the numbers of other requests.
+    #[cfg(test)]
+    pub(crate) fn count_requests_from(&mut self, count: u64) {
+        self.requests = count;
+    }
+
+    /// The number of the request that was made last.
+    #[cfg(test)]
+    pub(crate) fn requests(&self) -> u64 {
+        self.link.as_ref().map_or(self.requests, |link| link.session.requests())
     }
 
     /// Bytes that wait to be sent over the connection; see [`engine::client::Client::queued`].

@@ -114,7 +114,7 @@ impl Io<'_> {
 }
 
 /// One client of a Socket.IO server.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Connection {
     session: Session,
     sockets: Sockets,

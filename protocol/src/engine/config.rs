@@ -20,7 +20,7 @@ use crate::SessionId;
 /// let mut config = Config::default();
 /// config.cors = Some(cors);
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
     /// Time between two pings; 25 s.
@@ -92,7 +92,7 @@ impl Config {
 }
 
 /// A set of transports.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Transports {
     /// HTTP long-polling.
@@ -126,7 +126,7 @@ impl Transports {
 ///
 /// It lets pages read answers and keeps nobody out; [`Config::origins`] does that. The headers are those of the
 /// official server, which uses the npm package `cors`.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Cors {
     /// Whose pages may read the responses; everybody's. [`OriginPolicy::Any`] is told as `*`, which browsers do not
@@ -201,7 +201,7 @@ fn sendable(value: Option<&[u8]>) -> Option<&str> {
 }
 
 /// Which values of the `Origin` header are let in. A request without the header comes from no browser and is let in.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OriginPolicy {
     /// Every origin.
@@ -243,7 +243,7 @@ fn is_same_origin(origin: &[u8], host: &[u8]) -> bool {
 }
 
 /// `SameSite` of a cookie.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum SameSite {
     /// `Strict`.
     Strict,
@@ -274,7 +274,7 @@ impl SameSite {
 /// config.cookie = Some(Cookie::new("server")?.with_domain("example.com")?.with_secure(true));
 /// # Ok::<(), socketio_protocol::engine::CookieError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cookie {
     name: Cow<'static, str>,
     path: Cow<'static, str>,

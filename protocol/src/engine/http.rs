@@ -48,7 +48,7 @@ pub type Header = (Cow<'static, str>, Cow<'static, str>);
 ///
 /// Its length is known, so `Content-Length` fits. Add [`Config::response_headers`](super::Config::response_headers),
 /// and leave the body out in the answer to HEAD, as HTTP demands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Response {
     /// The status code.
     pub status: u16,

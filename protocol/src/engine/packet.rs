@@ -82,7 +82,7 @@ impl core::error::Error for DecodeError {}
 ///
 /// The messages are finished WebSocket frames (a text frame holds the packet type `4` and the text), which
 /// polling reads the packets out of. `Clone` counts a reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Packet {
     first: Frame,
     rest: Option<Arc<[Frame]>>,

@@ -20,7 +20,7 @@ pub enum Segment<'a> {
 /// Reads the packets of a polling payload one after another; protocol specification, section "HTTP long-polling".
 ///
 /// Keeps only a position, so that the payload can live beside it.
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PayloadReader {
     position: usize,
     finished: bool,

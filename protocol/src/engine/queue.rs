@@ -7,7 +7,7 @@ use super::payload::{packet_len, payload_len, write_packet, write_packets};
 use crate::websocket::{CloseCode, Frame, Part};
 
 /// Packets that wait to be sent. Only ever appended to, so that bytes once offered stay what they are.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Queue {
     packets: VecDeque<Packet>,
     /// Bytes of the first packet that are written already.
@@ -19,7 +19,7 @@ pub(super) struct Queue {
 }
 
 /// A pong that waits. A peer that pings and does not read cannot make the queue grow.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Pong {
     /// Where among the packets it is.
     at: usize,

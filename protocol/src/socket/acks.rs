@@ -17,10 +17,10 @@ impl fmt::Display for TooManyAcks {
 impl core::error::Error for TooManyAcks {}
 
 /// The answers that a socket awaits. Takes no memory while there are none.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Acks(pub(super) Option<Box<Awaited>>);
 
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Awaited {
     deadlines: BTreeMap<u64, Instant>,
     by_deadline: BTreeSet<(Instant, u64)>,

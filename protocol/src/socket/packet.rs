@@ -154,7 +154,7 @@ impl fmt::Display for EncodeError {
 impl core::error::Error for EncodeError {}
 
 /// Why a namespace refuses a client: the payload of CONNECT_ERROR.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ConnectError {
     message: String,
     data: Option<String>,

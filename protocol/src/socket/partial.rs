@@ -5,7 +5,7 @@ use crate::Instant;
 use crate::websocket::Binary;
 
 /// A packet whose attachments have not all arrived, for `S`; or the place for the next one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Partial<S> {
     /// `None` if nobody is interested: then the attachments are not kept. And in a place without a packet.
     pub(super) subject: Option<S>,

@@ -10,7 +10,7 @@ use serde_json::Error;
 use super::de;
 
 /// The attachments of a packet, and the places in its text that they belong to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Placeholders {
     /// By their start. Empty until they are looked for.
     marks: Vec<Mark>,
@@ -26,7 +26,7 @@ impl Default for Placeholders {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Attachment {
     /// `None` once they were taken.
     bytes: Option<Vec<u8>>,
@@ -62,7 +62,7 @@ impl DerefMut for Held<'_> {
 }
 
 /// A placeholder, or an array or object that has one somewhere inside.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Mark {
     /// The offset of the bracket that opens.
     start: usize,
@@ -78,7 +78,7 @@ pub(super) struct Mark {
     value: bool,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Placeholder,
     Number,

@@ -2,7 +2,7 @@ use alloc::collections::VecDeque;
 use core::mem;
 
 /// What is to be told, in order: a queue that takes no memory for a single entry.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Queue<T> {
     first: Option<T>,
     pub(super) rest: VecDeque<T>,

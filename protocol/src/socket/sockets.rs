@@ -18,7 +18,7 @@ use crate::websocket::Binary;
 use crate::{Instant, SocketId};
 
 /// What one connection may do at the Socket.IO level.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
     /// Time to the first accepted CONNECT; 45 s.
@@ -51,7 +51,8 @@ impl Default for Config {
 
 /// A client's CONNECT that waits for [`Sockets::accept`] or [`Sockets::reject`]: hand it to one of them, since the
 /// namespace stays occupied until then.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(Clone))]
 #[must_use]
 pub struct ConnectRequest {
     key: SocketKey,
@@ -157,7 +158,7 @@ pub enum Next<'a> {
 /// The Socket.IO sockets of one connection, at most one per namespace.
 ///
 /// See the [module's documentation](super) for how to drive them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Sockets {
     config: Arc<Config>,
     /// The latest time that was told: time never runs backwards.
@@ -181,7 +182,7 @@ pub struct Sockets {
 }
 
 /// What remains of sockets that are gone. Most connections never have any.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Leaving {
     /// Namespaces that this side has disconnected, oldest first, until the client asks for them again.
     left: VecDeque<Box<str>>,
@@ -658,7 +659,7 @@ enum Body<'m> {
     Binary,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 enum Subject {
     Connect(SocketKey),
     Message { socket: SocketKey, ack: Option<u64> },
@@ -675,7 +676,7 @@ impl Partial<Subject> {
 }
 
 /// A place for the socket of a namespace.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 struct Slot {
     generation: u32,
     state: State,
@@ -683,7 +684,7 @@ struct Slot {
     acks: Acks,
 }
 
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 enum State {
     #[default]
     Free,

@@ -1,4 +1,5 @@
 use alloc::{boxed::Box, vec::Vec};
+use core::hash::{Hash, Hasher};
 use core::{mem, ops::Range};
 
 use bytes::{Buf, Bytes};
@@ -86,7 +87,7 @@ impl<'a> From<&'a [u8]> for Binary<'a> {
 ///
 /// Frames that lie whole in the input are unmasked there and lent from there. Only what makes no whole frame yet, and
 /// fragments, are copied, into buffers that are freed as soon as they are used up: an idle decoder holds none.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decoder {
     role: Role,
     closed: bool,
@@ -452,7 +453,7 @@ enum Place<'b> {
 }
 
 /// A message of several fragments.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Gathering {
     opcode: Opcode,
     complete: bool,
@@ -563,6 +564,12 @@ impl PartialEq for Carry {
 }
 
 impl Eq for Carry {}
+
+impl Hash for Carry {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.data().hash(state);
+    }
+}
 
 /// The code of a close frame; RFC 6455 sections 5.5.1 and 7.4.
 fn parse_close(payload: &[u8]) -> Result<Option<CloseCode>, CloseCode> {

@@ -5,7 +5,7 @@ use bytes::{Buf, Bytes};
 use super::{CloseCode, MAX_CONTROL, mask};
 
 /// What a frame carries.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Opcode {
     /// Text, UTF-8.
     Text,
@@ -49,7 +49,7 @@ impl Opcode {
 }
 
 /// A finished, unmasked frame: encoded once, shared by all its recipients (`Clone` counts a reference).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Frame {
     /// Header and payload. All that is known of a frame stands in its first two bytes: kept beside them, it would make
     /// frames larger, and they are moved often.

@@ -58,7 +58,7 @@ pub use handshake::{Accept, AnswerError, HandshakeError, Key};
 pub(crate) use handshake::{has_token, http1_head, push_header};
 
 /// Which end of the connection this is. A server requires masked frames, a client unmasked ones.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Frames from the peer are masked, ours are not.
     Server,
@@ -67,7 +67,7 @@ pub enum Role {
 }
 
 /// Why a WebSocket connection is closed; RFC 6455 section 7.4.1.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub struct CloseCode(pub u16);
 
 impl CloseCode {

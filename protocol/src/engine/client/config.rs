@@ -18,7 +18,7 @@ use crate::engine::Transport;
 /// config.add_query("room", "a & b");
 /// assert_eq!(config.query, "room=a%20%26%20b");
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct Config {
     /// The path of the server; `/engine.io/`. What cannot stand in a URL is escaped; what is escaped stays so.

@@ -6,7 +6,7 @@ use super::HandshakeError;
 use crate::websocket::CloseCode;
 
 /// What lies behind the end of a session, or behind a failed attempt to open one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Cause {
     /// A request was answered with this status and not with 200.
@@ -40,7 +40,7 @@ impl From<String> for Cause {
 }
 
 /// Why a session could not be opened: what the last transport that was tried has failed of.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OpenError {
     /// `timeout`: it took longer than [`Config::connect_timeout`](super::Config::connect_timeout).

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::engine::Transport;
 
 /// What the server has said when the session was opened; protocol specification, section "Handshake".
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Handshake {
     sid: String,
     upgrades: bool,
@@ -18,7 +18,7 @@ pub struct Handshake {
 }
 
 /// Why the server's first packet opens no session.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum HandshakeError {
     /// It is another packet, or none.

@@ -172,7 +172,7 @@ pub enum Next<'a, 'm> {
 /// Tell it what happens by the `handle_*` methods, [`send`](Self::send) and [`close`](Self::close), and call
 /// [`next`](Self::next) until it answers [`Next::Io`]; then wait for what that says. Whether a time has come is decided
 /// by the `now` of each call alone, so late, early and repeated calls are harmless.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Client {
     config: Arc<Config>,
     random: Random,
@@ -203,7 +203,7 @@ pub struct Client {
     decoded: Vec<u8>,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     /// A transport is being tried.
     Opening {
@@ -222,7 +222,7 @@ enum State {
     Over,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum Outcome {
     Opened,
     Failed(OpenError),

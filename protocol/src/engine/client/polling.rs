@@ -50,7 +50,7 @@ impl Request {
 }
 
 /// The HTTP requests of a client: at most one poll and one POST are under way.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Polling {
     /// How many requests were made.
     pub(super) count: u64,
@@ -63,7 +63,7 @@ pub(super) struct Polling {
     cancelled: Vec<RequestId>,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 struct Post {
     id: RequestId,
     len: usize,
@@ -72,7 +72,7 @@ struct Post {
 }
 
 /// The answer to a poll, whose packets are being read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Answer {
     body: String,
     reader: PayloadReader,

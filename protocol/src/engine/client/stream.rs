@@ -10,7 +10,7 @@ use crate::engine::{LINGER, PacketType, Segment};
 use crate::websocket::{CloseCode, Decoder, Frame, Incoming, Located, Opcode, Part, Role};
 
 /// The WebSocket stream of a client.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stream {
     decoder: Decoder,
     stage: Stage,
@@ -19,7 +19,7 @@ pub(super) struct Stream {
     pub(super) out: Outgoing,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     /// The caller opens it.
     Connecting,
@@ -34,7 +34,7 @@ enum Stage {
 }
 
 /// What is to be written to the stream, masked already.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Outgoing {
     bytes: Vec<u8>,
     written: usize,

@@ -87,7 +87,7 @@ pub enum Next<'a, 'm> {
 /// Tell it what happens by the `handle_*` methods, [`send`](Self::send) and [`close`](Self::close), and call
 /// [`next`](Self::next) until it answers [`Next::Io`]; then wait for what that says. Whether a time has come is decided
 /// by the `now` of each call alone, so late, early and repeated calls are harmless.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Session {
     id: SessionId,
     transport: Transport,
@@ -111,7 +111,7 @@ pub struct Session {
     decoded: Vec<u8>,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 enum State {
     Open,
     /// What is queued, and the goodbye, may still be delivered until the deadline.
@@ -122,7 +122,7 @@ enum State {
     Over,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 struct Heartbeat {
     /// When the next ping is to be sent, or the pong is missed.
     due: Instant,

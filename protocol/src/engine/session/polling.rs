@@ -9,7 +9,7 @@ use super::{CloseReason, Exchange, ExchangeId, ExchangeKind, Instant, Response, 
 use crate::engine::{PacketType, PayloadReader, Reject, Segment, Transport};
 
 /// The HTTP requests of a session: at most one poll and one POST are open, the others have their answers.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Exchanges {
     /// The handshake was answered.
     opened: bool,
@@ -24,7 +24,7 @@ pub(super) struct Exchanges {
     overtaken: Option<Instant>,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 struct Poll {
     id: ExchangeId,
     /// The poll came in the middle of an upgrade and ends then at the latest, for the client to go on.
@@ -32,7 +32,7 @@ struct Poll {
 }
 
 /// A POST whose packets are being read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Post {
     id: ExchangeId,
     body: String,

@@ -5,7 +5,7 @@ use crate::engine::{PacketType, Segment};
 use crate::websocket::{CloseCode, Decoder, Frame, Incoming, Located, Opcode};
 
 /// The WebSocket stream that carries messages.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Stream {
     decoder: Decoder,
     /// The peer's close frame came.
@@ -24,7 +24,7 @@ impl Stream {
 }
 
 /// A WebSocket stream that may take over from polling.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Probe {
     decoder: Decoder,
     stage: Stage,
@@ -34,7 +34,7 @@ pub(super) struct Probe {
     pub(super) deadline: Instant,
 }
 
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 enum Stage {
     Opened,
     /// The probe was answered.

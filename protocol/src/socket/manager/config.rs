@@ -2,6 +2,7 @@ use alloc::boxed::Box;
 use alloc::collections::BTreeMap;
 use alloc::string::{String, ToString};
 use core::fmt;
+use core::hash::{Hash, Hasher};
 use core::time::Duration;
 
 use serde::Serialize;
@@ -46,6 +47,18 @@ pub struct Config {
     pub max_acks: usize,
 }
 
+/// Of all but [`Config::randomization_factor`], which is no integer.
+impl Hash for Config {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { reconnection, reconnection_attempts, reconnection_delay, reconnection_delay_max, .. } = self;
+        (reconnection, reconnection_attempts, reconnection_delay, reconnection_delay_max).hash(state);
+        let Self { timeout, connect_timeout, max_buffered, max_buffered_packets, max_early, .. } = self;
+        (timeout, connect_timeout, max_buffered, max_buffered_packets, max_early).hash(state);
+        let Self { max_attachments, max_packet, attachment_timeout, max_acks, .. } = self;
+        (max_attachments, max_packet, attachment_timeout, max_acks).hash(state);
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -68,7 +81,7 @@ impl Default for Config {
 }
 
 /// What one socket is told at its creation; official documentation, "Client options", section "Socket options".
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub struct SocketOptions {
     /// The credentials; none.
@@ -81,7 +94,7 @@ pub struct SocketOptions {
 }
 
 /// Where the credentials of a CONNECT come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Auth {
     /// They are known, and the same at every connection.
     Given(Credentials),
@@ -96,7 +109,7 @@ impl Default for Auth {
 }
 
 /// What a client shows a namespace: the `auth` object of a CONNECT, or nothing. `Debug` shows no part of it.
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Credentials {
     /// What stands between the braces of the object. Empty without one.
     fields: Box<str>,

@@ -118,7 +118,8 @@ impl AuthRequest {
 
 /// The right to answer an event, once, while its socket stays connected: hand it to
 /// [`Manager::answer`](super::Manager::answer).
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(test, derive(Clone))]
 pub struct AckRequest {
     pub(super) socket: SocketKey,
     pub(super) turn: u32,
@@ -147,7 +148,7 @@ pub struct ExpectedAck {
 }
 
 /// Why the connection is not open.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum OpenError {
     /// `timeout`: [`Config::timeout`](super::Config::timeout) has passed.
@@ -168,7 +169,7 @@ impl fmt::Display for OpenError {
 impl core::error::Error for OpenError {}
 
 /// Why a socket is not connected.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ConnectFailure {
     /// The connection could not be opened; it is tried again.

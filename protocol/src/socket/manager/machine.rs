@@ -28,7 +28,7 @@ mod receive;
 /// The Socket.IO sockets of one client on one connection, which is opened again when it is lost.
 ///
 /// See the [module's documentation](super) for how to drive it.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Hash)]
 pub struct Manager {
     config: Arc<Config>,
     random: Random,

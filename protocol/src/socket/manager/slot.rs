@@ -21,7 +21,7 @@ pub(super) const NEVER: Instant = Instant::from_epoch(Duration::MAX);
 pub(super) const MIN_TIMEOUT: Duration = Duration::from_millis(1);
 
 /// The socket of a namespace, or a place for one.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Slot {
     pub(super) generation: u32,
     pub(super) phase: Phase,
@@ -56,7 +56,7 @@ pub(super) struct Slot {
 }
 
 /// Whom a packet with attachments is for.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Subject {
     Message { socket: SocketKey, ack: Option<u64> },
     Ack { socket: SocketKey, id: u64 },
@@ -70,7 +70,7 @@ impl Subject {
     }
 }
 
-#[derive(Copy, Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) enum Phase {
     #[default]
     Free,
@@ -100,7 +100,7 @@ impl Phase {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Queued {
     packet: Packet,
     id: u64,

@@ -18,7 +18,7 @@ use crate::socket::{DisconnectReason, SocketKey};
 const GAP: Duration = Duration::from_millis(100);
 
 /// A CONNECT of this connection that was not answered. It outlives the socket's wish to be connected, and the socket.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Unanswered {
     namespace: Box<str>,
     packet: Packet,

@@ -9,7 +9,7 @@ use crate::socket::manager::backoff::delay;
 use crate::socket::manager::{ConnectFailure, OpenError};
 
 /// The connection.
-#[derive(Copy, Clone, Debug, PartialEq, Eq)]
+#[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Link {
     /// There is none, and none is wanted.
     Closed,

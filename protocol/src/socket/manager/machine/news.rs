@@ -7,7 +7,7 @@ use crate::socket::partial::Partial;
 use crate::socket::{DisconnectReason, SocketKey, encode_disconnect};
 
 /// What is to be told, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum News {
     Transmit(Packet),
     /// A DISCONNECT for this namespace.
