@@ -110,6 +110,8 @@ pub mod client;
 #[doc = include_str!("decisions.md")]
 pub mod decisions {}
 pub mod engine;
+#[cfg(test)]
+mod explore;
 mod id;
 mod input;
 mod random;

@@ -1,29 +1,33 @@
 use proptest::prelude::*;
 
-use super::together::{Act, Pair};
 use super::*;
 use crate::engine;
+use crate::explore::engine::{App, Pair};
+use crate::explore::network;
+
+type Act = network::Act<App>;
 
 fn act() -> impl Strategy<Value = Act> {
     let bytes = || prop_oneof![Just(usize::MAX), 1..9_usize];
     prop_oneof![
         6 => (0..2_usize).prop_map(Act::Request),
         6 => (0..2_usize).prop_map(Act::Response),
-        3 => Just(Act::Stream),
-        6 => bytes().prop_map(Act::Up),
-        6 => bytes().prop_map(Act::Down),
-        4 => Just(Act::ClientSends),
-        4 => Just(Act::ServerSends),
-        2 => (0..60_u32).prop_map(Act::Wait),
+        3 => Just(Act::Stream(0)),
+        3 => Just(Act::Verdict(0)),
+        6 => bytes().prop_map(|most| Act::Up(0, most)),
+        6 => bytes().prop_map(|most| Act::Down(0, most)),
+        4 => Just(Act::App(App::ClientSends)),
+        4 => Just(Act::App(App::ServerSends)),
+        2 => (0..60_u32).prop_map(|time| Act::Wait(time * MS)),
     ]
 }
 
 fn end() -> impl Strategy<Value = Act> {
     prop_oneof![
-        Just(Act::ClientCloses),
-        Just(Act::ServerCloses),
+        Just(Act::App(App::ClientCloses)),
+        Just(Act::App(App::ServerCloses)),
         Just(Act::Break),
-        (100..50_000_u32).prop_map(Act::Wait),
+        (100..50_000_u32).prop_map(|time| Act::Wait(time * MS)),
     ]
 }
 
@@ -39,7 +43,7 @@ fn transports() -> impl Strategy<Value = Config> {
 fn pair(config: Config) -> Pair {
     let mut server = engine::Config::default();
     (server.ping_interval, server.max_payload) = (60_000 * MS, 300);
-    Pair::new(config, server)
+    Pair::of(config, server)
 }
 
 proptest! {
@@ -48,12 +52,11 @@ proptest! {
     #[test]
     fn nothing_is_lost_doubled_or_reordered(config in transports(), acts in prop::collection::vec(act(), 0..100)) {
         let mut pair = pair(config);
-        acts.into_iter().for_each(|act| pair.act(act));
+        acts.iter().for_each(|act| pair.happen(act));
         pair.settle();
-        prop_assert!(pair.opened && pair.closed == [None; 2]);
-        for (sent, received) in pair.sent.iter().zip(pair.received.iter().rev()) {
-            prop_assert_eq!(&(1..=*sent).collect::<Vec<_>>(), received);
-        }
+        let [here, there] = pair.ends.books();
+        prop_assert!(pair.ends.opened && here.closed.is_none() && there.closed.is_none());
+        prop_assert_eq!((there.received, here.received), (here.sent, there.sent));
     }
 
     #[test]
@@ -62,18 +65,16 @@ proptest! {
         acts in prop::collection::vec(prop_oneof![12 => act(), 1 => end()], 0..100),
     ) {
         let mut pair = pair(config);
-        acts.into_iter().for_each(|act| pair.act(act));
-        pair.act(Act::ClientCloses);
+        acts.iter().for_each(|act| pair.happen(act));
+        pair.happen(&Act::App(App::ClientCloses));
         for _ in 0..8 {
-            pair.act(Act::Wait(5000));
+            pair.happen(&Act::Wait(5000 * MS));
             pair.settle();
         }
-        prop_assert!(pair.finished[0]);
-        prop_assert!(pair.failed.is_some() || pair.closed[0].is_some());
-        for (sent, received) in pair.sent.iter().zip(pair.received.iter().rev()) {
-            prop_assert_eq!(&(1..=received.len() as u32).collect::<Vec<_>>(), received);
-            prop_assert!(received.len() as u32 <= *sent);
-        }
-        prop_assert_eq!(pair.client.queued(), 0);
+        let [here, there] = pair.ends.books();
+        prop_assert!(pair.ends.finished);
+        prop_assert!(pair.ends.failed.is_some() || here.closed.is_some());
+        prop_assert!(there.received <= here.sent && here.received <= there.sent);
+        prop_assert_eq!(pair.ends.client.queued(), 0);
     }
 }
