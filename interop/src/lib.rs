@@ -13,8 +13,9 @@ use std::env;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::sync::OnceLock;
+use std::thread;
 
 use fd_lock::RwLock;
 
@@ -46,6 +47,40 @@ pub fn run_alone(name: &str, adapter: &str) -> Option<u32> {
     let mut gate = gate();
     let _closed = gate.write().expect("the lock is ours");
     report(name, &node(name, adapter))
+}
+
+/// Runs `js/lib/<name>.mjs`, which needs the packages but no servers, with this input. Gives its output.
+///
+/// # Panics
+///
+/// It fails, or something that it needs is missing.
+pub fn script(name: &str, input: String) -> String {
+    prepare_packages();
+    run_script(Command::new("node").arg(format!("js/lib/{name}.mjs")), input)
+}
+
+/// Runs `js/lib/<name>.mjs` like [`script`], with the servers and clients of tokio.
+///
+/// # Panics
+///
+/// Like [`script`].
+pub fn script_with_servers(name: &str, input: String) -> String {
+    prepare();
+    run_script(Command::new("node").arg(format!("js/lib/{name}.mjs")).env("SERVER_BIN_DIR", servers()), input)
+}
+
+fn run_script(node: &mut Command, input: String) -> String {
+    let gate = gate();
+    let _open = gate.read().expect("the lock is shared");
+    let node = node.current_dir(directory()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut node = node.expect("node runs");
+    let mut stdin = node.stdin.take().expect("it is piped");
+    // It may say much before it has heard all.
+    let tell = thread::spawn(move || stdin.write_all(input.as_bytes()));
+    let output = node.wait_with_output().expect("node ends");
+    assert!(output.status.success(), "the script failed: {}", output.status);
+    tell.join().expect("nothing panics").expect("it hears all");
+    String::from_utf8(output.stdout).expect("it says text")
 }
 
 /// The names of the files in `js/` that hold tests.
@@ -112,11 +147,16 @@ fn gate() -> RwLock<File> {
 
 /// Sees to the packages and the servers, once in each process.
 fn prepare() {
+    prepare_packages();
+    servers();
+}
+
+/// Sees to the packages alone.
+fn prepare_packages() {
     static READY: OnceLock<()> = OnceLock::new();
     READY.get_or_init(|| {
         check_node();
         install();
-        servers();
     });
 }
 
