@@ -141,7 +141,7 @@ pub fn soak(adapter: &str, seconds: u32, clients: u32, pace_ms: u32) {
 }
 
 /// Closed by a test that must be alone, across processes too.
-fn gate() -> RwLock<File> {
+pub fn gate() -> RwLock<File> {
     lock("package.json")
 }
 
@@ -190,7 +190,7 @@ fn install() {
 }
 
 /// The directory of the example servers, which are built from the sources as they are now.
-fn servers() -> &'static Path {
+pub fn servers() -> &'static Path {
     static SERVERS: OnceLock<PathBuf> = OnceLock::new();
     SERVERS.get_or_init(|| match env::var_os("SERVER_BIN_DIR") {
         Some(directory) => directory.into(),

@@ -56,6 +56,11 @@ impl Process {
         self.address
     }
 
+    /// The number of the process.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// CPU time until now.
     ///
     /// # Errors

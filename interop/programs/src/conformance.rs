@@ -90,6 +90,7 @@ fn declare_echoes(server: &Server) {
     root.on("echo", async |socket: Socket, args: RawArgs| socket.emit("echo", args));
     root.on("echo-string", async |socket: Socket, (text,): (String,)| socket.emit("echo-string", (text,)));
     root.on("ack", async |args: RawArgs, ack: Ack| ack.send(args));
+    root.on("count", async |(list,): (Vec<Binary>,), ack: Ack| ack.send(list.len()));
     root.on("emit-with-ack", async |socket: Socket, args: RawArgs| -> Result<(), HandlerError> {
         let answer: RawArgs = socket.emit_with_ack("emit-with-ack", args).await?;
         Ok(socket.emit("emit-with-ack", answer)?)

@@ -32,6 +32,8 @@ pub(crate) struct Options {
     connect_timeout_ms: u64,
     #[arg(long, default_value_t = 10_000)]
     upgrade_timeout_ms: u64,
+    #[arg(long, default_value_t = 30_000)]
+    body_timeout_ms: u64,
     /// Origin whose pages may read the answers; `*` is all.
     #[arg(long)]
     cors_origin: Option<String>,
@@ -77,6 +79,7 @@ impl Options {
             .ping_timeout(self.ping_timeout())
             .upgrade_timeout(self.upgrade_timeout())
             .connect_timeout(Duration::from_millis(self.connect_timeout_ms))
+            .body_timeout(Duration::from_millis(self.body_timeout_ms))
             .max_payload(self.max_payload);
         match self.cors() {
             Some(cors) => builder.cors(cors),
