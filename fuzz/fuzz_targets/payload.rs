@@ -1,0 +1,3 @@
+//! The target `payload`.
+#![cfg_attr(fuzzing, no_main)]
+socketio_fuzz::target!(payload);
