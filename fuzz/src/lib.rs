@@ -4,16 +4,25 @@
 //! word in [`TARGETS`], a program of three lines in `fuzz_targets/`, seeds in `corpus/`, and in `mutations/` a fault that
 //! it is shown to find. Its bytes are nobody's format: they may be read in whatever way makes useful inputs likely.
 
+pub mod client;
+pub mod connection;
+pub mod engine_client;
 pub mod engine_packet;
 pub mod frames;
 pub mod frames_differ;
 mod grammar;
 pub mod handshake;
 pub mod json_differ;
+mod machines;
+pub mod manager;
+pub mod pair;
 pub mod payload;
 pub mod query;
+pub mod rooms;
+pub mod session;
 pub mod socket_packet;
 pub mod socket_packet_differ;
+pub mod sockets;
 #[cfg(test)]
 mod tests;
 pub mod typed;
@@ -41,15 +50,23 @@ macro_rules! targets {
 }
 
 targets! {
+    client
+    connection
+    engine_client
     engine_packet
     frames
     frames_differ
     handshake
     json_differ
+    manager
+    pair
     payload
     query
+    rooms
+    session
     socket_packet
     socket_packet_differ
+    sockets
     typed
 }
 

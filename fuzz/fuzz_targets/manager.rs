@@ -1,0 +1,3 @@
+//! The target `manager`.
+#![cfg_attr(fuzzing, no_main)]
+socketio_fuzz::target!(manager);

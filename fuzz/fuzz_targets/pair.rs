@@ -1,0 +1,3 @@
+//! The target `pair`.
+#![cfg_attr(fuzzing, no_main)]
+socketio_fuzz::target!(pair);
