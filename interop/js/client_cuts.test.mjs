@@ -1,4 +1,4 @@
-// A network that cuts connections at random bytes, for `CUT_SECONDS` (60), from the seed `CUT_SEED` (1): nothing may
+// A network that cuts connections at random bytes, for `CUT_SECONDS` (20), from the seed `CUT_SEED` (1): nothing may
 // get lost that was promised to arrive.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
@@ -7,7 +7,7 @@ import { Stage } from "./lib/contract.mjs";
 import { seeded, sleep } from "./lib/time.mjs";
 
 const CLIENT = process.env.CLIENTS ?? OURS;
-const SECONDS = Number(process.env.CUT_SECONDS ?? 60);
+const SECONDS = Number(process.env.CUT_SECONDS ?? 20);
 const SEED = Number(process.env.CUT_SEED ?? 1);
 const OPTIONS = { timeout: 1_000, reconnectionDelay: 20, reconnectionDelayMax: 100 };
 /** How many events may be on their way. */

@@ -7,7 +7,7 @@
 //!
 //! `client_*.test.mjs` put the example `client-conformance` and the official client through the same scenarios, and compare
 //! what they say, line by line; `CLIENTS` may name one of them alone, `ours` or `official`. `CUT_SECONDS` says how long
-//! `client_cuts` cuts connections, by default 60 on tokio and 20 on the others, and `CUT_SEED` where.
+//! `client_cuts` cuts connections, 20 by default, and `CUT_SEED` where.
 
 use std::env;
 use std::fs::{self, File};
@@ -94,16 +94,13 @@ pub fn names() -> Vec<String> {
 }
 
 fn node(name: &str, adapter: &str) -> Output {
-    let mut node = Command::new("node");
-    node.args(["--test", "--test-force-exit", "--test-reporter=spec", &format!("--test-timeout={TIME_LIMIT}")])
+    Command::new("node")
+        .args(["--test", "--test-force-exit", "--test-reporter=spec", &format!("--test-timeout={TIME_LIMIT}")])
         .arg(format!("js/{name}.test.mjs"))
         .envs([("ADAPTER", adapter.as_ref()), ("SERVER_BIN_DIR", servers().as_os_str())])
-        .current_dir(directory());
-    // The whole time for one adapter, and enough for the others to show that they are like it.
-    if adapter != "tokio" && env::var_os("CUT_SECONDS").is_none() {
-        node.env("CUT_SECONDS", "20");
-    }
-    node.output().expect("node runs")
+        .current_dir(directory())
+        .output()
+        .expect("node runs")
 }
 
 /// Passes on what Node.js said: to the test's captured output, and what was skipped past it, for everybody to see.
