@@ -217,7 +217,7 @@ impl Session {
         if self.state == State::Open {
             return Step::Upgraded;
         }
-        self.queue.push_frame(Frame::close(None));
+        self.queue.push_close(None);
         Step::Again
     }
 

@@ -246,6 +246,19 @@ fn no_pong_follows_the_close_frame_of_a_failed_upgrade() {
     assert!(world.outbound.ends_with(&end.iter().flat_map(Frame::as_bytes).copied().collect::<Vec<_>>()));
 }
 
+#[test]
+fn no_pong_follows_the_close_frame_of_an_upgrade_behind_the_close() {
+    let mut world = World::probed();
+    world.session.close(world.now, CloseReason::ForcedClose);
+    world.reads = false;
+    ping_twice(&mut world);
+    world.text("5");
+    world.reads = true;
+    world.run();
+    let end = [Frame::pong(&[0]), Frame::close(None)];
+    assert!(world.outbound.ends_with(&end.iter().flat_map(Frame::as_bytes).copied().collect::<Vec<_>>()));
+}
+
 fn ping_twice(world: &mut World) {
     for number in 0..2 {
         let start = world.inbound.len();
