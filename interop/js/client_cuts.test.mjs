@@ -123,8 +123,9 @@ describe(`connections that are cut for ${SECONDS} s, seed ${SEED}`, { concurrenc
         await stage.agent.lineWithin(60_000, "a", "ack", "last");
         inOrder(up, sent);
         inOrder(downs(stage.agent), emitted);
-        assert.ok(cuts.count > SECONDS, `${cuts.count} cuts`);
-        assert.ok(Math.min(sent, emitted) > 5 * SECONDS, `${sent} events up, ${emitted} down`);
+        // How much happens is up to the machine; something has to.
+        assert.ok(cuts.count > SECONDS / 3, `${cuts.count} cuts`);
+        assert.ok(Math.min(sent, emitted) > 2 * SECONDS, `${sent} events up, ${emitted} down`);
       }));
   }
 
@@ -153,9 +154,9 @@ describe(`connections that are cut for ${SECONDS} s, seed ${SEED}`, { concurrenc
       );
       // Where much else runs, it is often cut again before it is connected.
       assert.ok(
-        Math.min(cuts.count, 2 * again.length) > SECONDS,
+        Math.min(cuts.count, 2 * again.length) > SECONDS / 3,
         `${cuts.count} cuts, ${again.length} times connected again`,
       );
-      assert.ok(count > 10 * SECONDS, `${count} events`);
+      assert.ok(count > 4 * SECONDS, `${count} events`);
     }));
 });
