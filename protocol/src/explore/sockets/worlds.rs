@@ -58,7 +58,7 @@ fn connect_against_disconnect() {
         let client = plan([Connect(1), Emit(1), Disconnect(1), Connect(1), Disconnect(1)]);
         let server = plan([ServerEmit(1), ServerDisconnect(1)]);
         let world = world.with([&client, &server]);
-        explore(&[what, " against disconnect, beside another"].concat(), 11_000, world, stays_connected);
+        explore(&[what, " against disconnect, beside another"].concat(), 10_000, world, stays_connected);
     }
     for (transports, least) in [(POLLING, 1500), (WEBSOCKET, 1700)] {
         let client = plan([Connect(0), Emit(0), Disconnect(0), Connect(0)]);
