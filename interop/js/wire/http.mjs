@@ -352,14 +352,26 @@ export const corsCases = {
 /** For a server with a ping interval of 200 ms and a ping timeout of 200 ms. */
 export const heartbeatCases = {
   "7 pings first after the interval, and then again and again": async (server) => {
-    const start = performance.now();
-    const session = await Polling.open(server);
-    for (let beat = 1; beat <= 3; beat++) {
-      assert.equal((await session.get()).text, "2");
-      const elapsed = performance.now() - start;
-      assert.ok(elapsed > beat * 195 && elapsed < beat * 200 + 190, `beat ${beat} after ${elapsed} ms`);
-      await session.post("3");
+    const beats = async () => {
+      const start = performance.now();
+      const session = await Polling.open(server);
+      const times = [];
+      for (let beat = 1; beat <= 3; beat++) {
+        assert.equal((await session.get()).text, "2");
+        times.push(performance.now() - start);
+        await session.post("3");
+      }
+      return times;
+    };
+    const slots = Array.from({ length: 3 }, (_, index) => (index + 1) * 200);
+    let times;
+    // A busy machine makes some of them late, but none early.
+    for (let attempt = 1; attempt <= 5; attempt++) {
+      times = await beats();
+      slots.forEach((slot, index) => assert.ok(times[index] > slot * 0.975, `early: ${times} ms`));
+      if (slots.every((slot, index) => times[index] < slot + 190)) return;
     }
+    assert.fail(`late: ${times} ms`);
   },
 
   "8 gives up a session whose ping nobody collects": async (server) => {

@@ -148,6 +148,7 @@ export default [
       await t.agent.line("a", "ack", 1, bytes(5));
       socket.disconnect(true);
       await t.agent.line("manager", "close");
+      await t.agent.line("a", "disconnect", "io server disconnect");
     },
   },
   {

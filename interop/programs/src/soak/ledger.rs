@@ -192,7 +192,11 @@ impl Journal {
     }
 
     pub(super) fn is_connected(&self) -> bool {
-        self.turns % 2 == 1
+        Self::is_connected_in(self.turns)
+    }
+
+    pub(super) fn is_connected_in(turn: u64) -> bool {
+        turn % 2 == 1
     }
 
     pub(super) fn membership(&self, room: usize) -> Membership {

@@ -231,8 +231,11 @@ impl<R: Runtime> Member<R> {
             }
             Err(AckError::Disconnected) => {
                 Deeds::count(&self.deeds().unanswered);
-                // The question may be told of it first; if it never is, this is found to hang.
-                self.life.turned_since(turns).await;
+                // The question may be told of it first; if it never is, this is found to hang. What was asked before
+                // it was connected fails when the client itself gives up, and nothing turns.
+                if Journal::is_connected_in(turns) {
+                    self.life.turned_since(turns).await;
+                }
             }
             Err(error) => self.life.judge(|_| Err(format!("question {number}: {error}"))),
         }
