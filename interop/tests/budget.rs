@@ -195,7 +195,7 @@ fn program(name: &str) -> PathBuf {
 }
 
 fn start(name: &str) -> Process {
-    let mut command = pinned(&program(name), 0);
+    let mut command = pinned(program(name), 0);
     command.args(["--port", "0", "--workers", "1"]);
     Process::start(command).expect("the server starts")
 }
