@@ -182,14 +182,17 @@ fn program(name: &str) -> PathBuf {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
     let directory = DIRECTORY.get_or_init(|| {
         let examples = ["bench", "bench-smol", "bench-async-std", "conformance"];
+        let test = env::current_exe().expect("a test knows where it is");
+        let directory = test.ancestors().nth(2).expect("tests are in <target>/<profile>/deps");
         let status = cargo()
             .args(["build", "--release", "--locked", "--workspace", "--bin", "limit"])
             .args(examples.iter().flat_map(|example| ["--example", example]))
+            .arg("--target-dir")
+            .arg(directory.parent().expect("the profile's directory is in the target directory"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
         assert!(status.is_ok_and(|status| status.success()), "the programs do not build");
-        let test = env::current_exe().expect("a test knows where it is");
-        test.ancestors().nth(2).expect("tests are in <target>/<profile>/deps").to_owned()
+        directory.to_owned()
     });
     directory.join(if name == "limit" { "" } else { "examples" }).join(name)
 }
