@@ -44,8 +44,7 @@ onWorkers("rooms", (flags) => {
     const [sender, member] = await crowd(2);
     await ask(member, "join", "room1");
     sender.emit("broadcast", "from outside");
-    await settle([sender]);
-    await settle([member]);
+    await settle([sender, member]);
     assert.deepEqual(sender.heard, []);
     assert.deepEqual(member.heard, [["from outside"]]);
   });
@@ -54,8 +53,7 @@ onWorkers("rooms", (flags) => {
     const [sender, member] = await crowd(2);
     for (const client of [sender, member]) await ask(client, "join", "room1");
     sender.emit("broadcast-except", "to the others");
-    await settle([sender]);
-    await settle([member]);
+    await settle([sender, member]);
     assert.deepEqual(sender.heard, []);
     assert.deepEqual(member.heard, [["to the others"]]);
   });
@@ -76,8 +74,7 @@ onWorkers("rooms", (flags) => {
     assert.deepEqual(await ask(left, "leave", "room1"), ["ok"]);
     assert.deepEqual(await ask(left, "leave", "never joined"), ["ok"]);
     sender.emit("broadcast", 1);
-    await settle([sender]);
-    await settle([twice, left]);
+    await settle([sender, twice, left]);
     assert.deepEqual(twice.heard, [[1]]);
     assert.deepEqual(left.heard, []);
   });

@@ -6,7 +6,6 @@
 use std::env;
 use std::fs;
 use std::io::{self, Write};
-use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -107,13 +106,12 @@ fn say(line: &str) {
 /// What `programs` cost, as multiples of `floor`. Of several rounds the least counts, since what else the machine does
 /// only adds: while a multiple is above `bar` there is another round, to some end.
 fn beside(floor: &str, programs: &[&str], what: &str, cost: fn(&Process) -> f64, bar: f64) -> Vec<f64> {
-    const ROUNDS: RangeInclusive<u32> = 3..=15;
     let mut least = vec![f64::INFINITY; 1 + programs.len()];
-    for round in 1..=*ROUNDS.end() {
+    for round in 1..=15 {
         for (least, program) in least.iter_mut().zip([floor].iter().chain(programs)) {
             *least = least.min(cost(&start(program)));
         }
-        if ROUNDS.contains(&round) && least[1..].iter().all(|cost| cost / least[0] <= bar) {
+        if round >= 3 && least[1..].iter().all(|cost| cost / least[0] <= bar) {
             break;
         }
     }
