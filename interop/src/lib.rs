@@ -98,9 +98,21 @@ fn node(name: &str, adapter: &str) -> Output {
         .args(["--test", "--test-force-exit", "--test-reporter=spec", &format!("--test-timeout={TIME_LIMIT}")])
         .arg(format!("js/{name}.test.mjs"))
         .envs([("ADAPTER", adapter.as_ref()), ("SERVER_BIN_DIR", servers().as_os_str())])
+        .env("OFFICIAL_LOGS", official_logs())
         .current_dir(directory())
         .output()
         .expect("node runs")
+}
+
+/// A directory in which nothing is that was said in another run of the tests.
+fn official_logs() -> &'static Path {
+    static LOGS: OnceLock<PathBuf> = OnceLock::new();
+    LOGS.get_or_init(|| {
+        let directory = servers().join("official-logs");
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory).expect("a directory for logs can be made");
+        directory
+    })
 }
 
 /// Passes on what Node.js said: to the test's captured output, and what was skipped past it, for everybody to see.
