@@ -122,7 +122,7 @@ export default [
       const server = await t.serve();
       const proxy = await t.proxy(server);
       proxy.hold();
-      t.client(proxy, { options: { timeout: 300 } });
+      t.client(proxy, { options: { timeout: 1_000 } });
       await t.agent.line("a", "connect_error", "timeout");
       await t.agent.line("manager", "reconnect_error", "timeout");
       await t.agent.line("manager", "reconnect_attempt", 2);
@@ -250,7 +250,7 @@ export default [
     name: "events with retries arrive at least once, in order, one after the other",
     async run(t) {
       const server = await t.serve();
-      t.client(server, { options: { retries: 3, ackTimeout: 300 } });
+      t.client(server, { options: { retries: 3, ackTimeout: 1_000 } });
       const socket = await server.socket();
       socket.offAny();
       // Hears the first try of each event, and answers the second.
