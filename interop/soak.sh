@@ -30,8 +30,7 @@ suffix() { [ "$1" = tokio ] || echo "-$1"; }
 
 if [ -z "${SERVER_BIN_DIR:-}" ]; then
   for adapter in "${adapters[@]}"; do
-    cargo build --release --quiet --locked -p "socketio-$adapter" \
-      --example "conformance$(suffix "$adapter")" --example "soak$(suffix "$adapter")"
+    cargo build --release --quiet --locked -p "socketio-$adapter" --example "interop$(suffix "$adapter")"
   done
   SERVER_BIN_DIR=$(cargo metadata --format-version 1 --no-deps | sed 's/.*"target_directory":"\([^"]*\)".*/\1/')/release/examples
 fi
@@ -49,7 +48,7 @@ trap 'stop || true; rm -rf "$work"' EXIT
 # Sessions of clients that were cut between two polls end by the ping timeout: a short one keeps them few.
 start() { # adapter
   rm -f "$work"/*
-  "$SERVER_BIN_DIR/conformance$(suffix "$1")" --port 0 --workers "${WORKERS:-2}" --ping-interval-ms 5000 \
+  "$SERVER_BIN_DIR/interop$(suffix "$1")" conformance --port 0 --workers "${WORKERS:-2}" --ping-interval-ms 5000 \
     --ping-timeout-ms 20000 >"$work/server.out" 2>"$work/server.err" &
   server=$!
   for _ in $(seq 600); do
@@ -67,7 +66,7 @@ soak() { # adapter
   local wrong=() log=()
   [ -z "${LOG_DIR:-}" ] || log=(--log "$LOG_DIR/soak-$1.log")
   start "$1"
-  "$SERVER_BIN_DIR/soak$(suffix "$1")" --url "http://$(sed -n 's/^listening on //p' "$work/server.out")" \
+  "$SERVER_BIN_DIR/interop$(suffix "$1")" soak --url "http://$(sed -n 's/^listening on //p' "$work/server.out")" \
     --server-pid "$server" --clients "$clients" --seconds "$seconds" --seed "${SEED:-1}" --pace-ms "${PACE_MS:-2000}" \
     "${log[@]}" >"$work/soak.out" 2>"$work/soak.err" || wrong+=("the clients ended with $?")
   kill -0 "$server" 2>/dev/null || wrong+=("the server has ended")

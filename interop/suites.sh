@@ -17,9 +17,9 @@ cd "$(dirname "$0")/.."
 if [ -z "${SERVER_BIN_DIR:-}" ]; then
   for adapter in "${adapters[@]}"; do
     case $adapter in
-      tokio) where=(-p socketio-tokio --example engine-conformance --example conformance) ;;
-      own) where=(-p socketio-driver --example engine-conformance-own --example conformance-own) ;;
-      *) where=(-p "socketio-$adapter" --example "engine-conformance-$adapter" --example "conformance-$adapter") ;;
+      tokio) where=(-p socketio-tokio --example interop) ;;
+      own) where=(-p socketio-driver --example interop-own) ;;
+      *) where=(-p "socketio-$adapter" --example "interop-$adapter") ;;
     esac
     cargo build --release --quiet "${where[@]}"
   done
@@ -34,9 +34,9 @@ stop() {
 }
 trap 'stop; rm -f "$log"' EXIT
 
-start() { # example, workers
-  "$SERVER_BIN_DIR/$1" --port 3000 --ping-interval-ms 300 --ping-timeout-ms 200 --max-payload 1000000 \
-    --connect-timeout-ms 1000 --cors-origin '*' --workers "$2" >"$log" 2>&1 &
+start() { # example, program, workers
+  "$SERVER_BIN_DIR/$1" "$2" --port 3000 --ping-interval-ms 300 --ping-timeout-ms 200 --max-payload 1000000 \
+    --connect-timeout-ms 1000 --cors-origin '*' --workers "$3" >"$log" 2>&1 &
   server=$!
   for _ in $(seq 100); do
     grep -q 'listening on' "$log" && return
@@ -44,19 +44,19 @@ start() { # example, workers
     sleep 0.1
   done
   cat "$log" >&2
-  echo "$1 does not listen on port 3000" >&2
+  echo "$1 $2 does not listen on port 3000" >&2
   exit 1
 }
 
 failed=0
-run() { # adapter, example, suite, expected number of tests
-  local passed=0 total=0 output count example=$2 workers
-  [ "$1" = tokio ] || example=$2-$1
+run() { # adapter, program, suite, expected number of tests
+  local passed=0 total=0 output count example=interop program=$2 workers
+  [ "$1" = tokio ] || example=interop-$1
   read -ra workers <<<"${WORKERS:-$([ "$1" = own ] && echo 1 || echo 1 2)}"
   shift 2
   [ -d "$suites/$1/node_modules" ] || (cd "$suites/$1" && npm ci --no-audit --no-fund >/dev/null)
   for threads in "${workers[@]}"; do
-    start "$example" "$threads"
+    start "$example" "$program" "$threads"
     for _ in $(seq "$times"); do
       total=$((total + 1))
       if output=$(cd "$suites/$1" && npx --no-install mocha test-suite.js 2>&1); then
@@ -73,7 +73,7 @@ run() { # adapter, example, suite, expected number of tests
     done
     stop
   done
-  echo "$example: $1: $2 of $2 tests passed in $passed of $total runs (workers: ${workers[*]})"
+  echo "$example $program: $1: $2 of $2 tests passed in $passed of $total runs (workers: ${workers[*]})"
 }
 
 for adapter in "${adapters[@]}"; do

@@ -1,4 +1,4 @@
-//! A server for measurements.
+//! `server` and `client` for measurements; `benches/load` runs them.
 
 mod platform;
 

@@ -4,7 +4,7 @@ import { createServer } from "node:http";
 import { after, describe, it } from "node:test";
 import { createInterface } from "node:readline";
 import { Server } from "socket.io";
-import { example } from "./lib/server.mjs";
+import { command } from "./lib/server.mjs";
 import { eventually, within } from "./lib/time.mjs";
 
 const bytes = (length) => Buffer.from({ length }, (_, index) => (index * 31) & 255);
@@ -22,7 +22,8 @@ async function serve(port = 0, options = {}) {
 
 /** The example, and the lines that it has printed. */
 function start(address, transport) {
-  const child = spawn(example("blocking_client"), [address, transport], { stdio: ["ignore", "pipe", "inherit"] });
+  const [binary] = command("blocking_client");
+  const child = spawn(binary, [address, transport], { stdio: ["ignore", "pipe", "inherit"] });
   running.push(() => child.kill("SIGKILL"));
   const lines = [];
   createInterface(child.stdout).on("line", (line) => lines.push(line));

@@ -5,7 +5,7 @@
 //! servers are built by the first test too, unless `SERVER_BIN_DIR` names a directory that holds them. `WORKERS` names
 //! the numbers of worker threads to test with, `1,2` by default, and `ADAPTER` the runtime when Node.js is run by hand.
 //!
-//! `client_*.test.mjs` put the example `client-conformance` and the official client through the same scenarios, and compare
+//! `client_*.test.mjs` put our `client-conformance` and the official client through the same scenarios, and compare
 //! what they say, line by line; `CLIENTS` may name one of them alone, `ours` or `official`. `CUT_SECONDS` says how long
 //! `client_cuts` cuts connections, 20 by default, and `CUT_SEED` where.
 

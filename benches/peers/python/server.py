@@ -1,4 +1,4 @@
-"""python-socketio as an ASGI application on uvicorn: the handlers of our example `bench`."""
+"""python-socketio as an ASGI application on uvicorn: the handlers of our example `bench server`."""
 
 import argparse
 import socket

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
-import { example } from "./server.mjs";
+import { command } from "./server.mjs";
 import { deferred, within } from "./time.mjs";
 
 const running = new Set();
@@ -13,9 +13,9 @@ process.on("exit", () => running.forEach((child) => child.kill("SIGKILL")));
 export const OURS = "ours";
 export const OFFICIAL = "official";
 
-function command(kind) {
+function agent(kind) {
   if (kind === OFFICIAL) return [process.execPath, fileURLToPath(new URL("client_agent.mjs", import.meta.url))];
-  return [example("client-conformance")];
+  return command("client-conformance");
 }
 
 /** A client in a process of its own. */
@@ -29,7 +29,7 @@ export class Agent {
 
   constructor(kind) {
     this.kind = kind;
-    const [program, ...args] = command(kind);
+    const [program, ...args] = agent(kind);
     this.child = spawn(program, args, { stdio: ["pipe", "pipe", "pipe"] });
     running.add(this.child);
     this.child.stdin.on("error", () => {});

@@ -13,23 +13,26 @@ process.once("SIGTERM", () => process.exit(1));
 const ADAPTER = process.env.ADAPTER ?? "tokio";
 /** Examples that have no runtime. */
 const PLAIN = ["blocking", "blocking_client"];
+/** Programs of the example `interop`. */
+const INTEROP = ["conformance", "engine-conformance", "client-conformance"];
 
-/** Where an example is, in the shape that it has for the runtime that is tested. */
-export function example(name) {
-  const file = ADAPTER === "tokio" || PLAIN.includes(name) ? name : `${name}-${ADAPTER}`;
+/** The command that starts a program, on the runtime that is tested. */
+export function command(name) {
+  const [example, ...args] = INTEROP.includes(name) ? ["interop", name] : [name];
+  const file = ADAPTER === "tokio" || PLAIN.includes(name) ? example : `${example}-${ADAPTER}`;
   const binary = join(process.env.SERVER_BIN_DIR ?? "../target/debug/examples", file);
   if (!existsSync(binary)) throw new Error(`${binary} is missing; SERVER_BIN_DIR names where the examples are`);
-  return binary;
+  return [binary, ...args];
 }
 
 /**
- * Starts an example as a process on a free port. `flags`: `{ pingIntervalMs: 300 }` is `--ping-interval-ms 300`; an array
+ * Starts a program as a process on a free port. `flags`: `{ pingIntervalMs: 300 }` is `--ping-interval-ms 300`; an array
  * is given as it is.
  */
 export async function startServer(name, flags = {}) {
-  const binary = example(name);
+  const [binary, ...first] = command(name);
   const args = Array.isArray(flags) ? flags.map(String) : toArguments({ port: 0, ...flags });
-  const child = spawn(binary, args, { stdio: ["ignore", "pipe", "pipe"] });
+  const child = spawn(binary, [...first, ...args], { stdio: ["ignore", "pipe", "pipe"] });
   running.add(child);
 
   let log = "";

@@ -1,4 +1,5 @@
-//! A server for measurements: handlers with one argument of one type, as an application would write them.
+//! What is measured: a server, and a client; `benches/load` runs both. The server's handlers have one argument of one type,
+//! as an application would write them.
 
 use std::io;
 
@@ -7,11 +8,20 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use socketio_driver::{Ack, Binary, Server, Socket};
 
+use crate::bench_client::{self, bench_client};
 use crate::options;
 use crate::platform::Platform;
 
 #[derive(Parser)]
-struct Options {
+enum Program {
+    /// A server for measurements.
+    Server(ServerOptions),
+    /// A client for measurements.
+    Client(bench_client::Options),
+}
+
+#[derive(Parser)]
+struct ServerOptions {
     #[command(flatten)]
     common: options::Options,
     /// Type of the arguments.
@@ -29,13 +39,19 @@ enum Args {
     Binary,
 }
 
-/// The server.
+/// The program that the first argument names.
 ///
 /// # Errors
 ///
-/// It cannot listen, or not any more.
+/// The runtime does not start, or the server cannot listen, or not any more.
 pub fn bench<P: Platform>() -> io::Result<()> {
-    let options = Options::parse();
+    match Program::parse() {
+        Program::Server(options) => server::<P>(&options),
+        Program::Client(options) => bench_client::<P>(options),
+    }
+}
+
+fn server<P: Platform>(options: &ServerOptions) -> io::Result<()> {
     let server = options.common.server().build();
     let names = (1..=options.namespaces).map(|number| format!("/{number}"));
     for name in names.chain(["/".to_owned()]) {
@@ -58,4 +74,16 @@ fn declare<T: Serialize + DeserializeOwned + Send + 'static>(server: &Server, na
     namespace.on("broadcast", async |socket: Socket, (value,): (T,)| {
         socket.namespace().to("room1").emit("broadcast", (value,))
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Program;
+
+    #[test]
+    fn its_options_get_along() {
+        Program::command().debug_assert();
+    }
 }

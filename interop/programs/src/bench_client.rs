@@ -20,7 +20,7 @@ use crate::platform::{Platform, lines};
 const STEP: u64 = 1024;
 
 #[derive(Parser)]
-struct Options {
+pub(crate) struct Options {
     #[arg(long)]
     url: String,
     #[arg(long, value_enum)]
@@ -53,8 +53,7 @@ struct Load {
 /// # Errors
 ///
 /// The runtime does not start.
-pub fn bench_client<P: Platform>() -> io::Result<()> {
-    let options = Options::parse();
+pub(crate) fn bench_client<P: Platform>(options: Options) -> io::Result<()> {
     P::run(1, |runtime| async move {
         if let Err(error) = serve(&runtime, &options).await {
             fail(&error.to_string());

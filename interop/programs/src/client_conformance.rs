@@ -162,7 +162,7 @@ macro_rules! start {
 /// # Errors
 ///
 /// The runtime does not start.
-pub fn client_conformance<P: Platform>() -> io::Result<()> {
+pub(crate) fn client_conformance<P: Platform>() -> io::Result<()> {
     let mut lines = lines();
     P::run(1, |runtime| async move {
         let mut clients = HashMap::new();

@@ -6,7 +6,6 @@ use std::io;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clap::Parser;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use socketio_driver::{
@@ -49,13 +48,12 @@ struct Token {
     token: Option<String>,
 }
 
-/// The server. Its memory is that of `stats_alloc`'s `INSTRUMENTED_SYSTEM`, where that is the allocator.
+/// The server.
 ///
 /// # Errors
 ///
 /// It cannot listen, or not any more.
-pub fn conformance<P: Platform>() -> io::Result<()> {
-    let options = Options::parse();
+pub(crate) fn conformance<P: Platform>(options: &Options) -> io::Result<()> {
     options.run::<P, _>(|runtime, certificate| {
         let server = options.server().state(Notes::default()).state(runtime.clone()).build();
         declare::<P>(&server);

@@ -3,7 +3,6 @@
 use std::io;
 use std::sync::Arc;
 
-use clap::Parser;
 use socketio_driver::protocol::Instant;
 use socketio_driver::protocol::engine::{CloseReason, Message, Packet};
 use socketio_driver::{Application, Config, Connection, Engine, Handshake, Mailbox, Turn};
@@ -41,8 +40,7 @@ impl Connection for Echo {
 /// # Errors
 ///
 /// It cannot listen, or not any more.
-pub fn engine_conformance<P: Platform>() -> io::Result<()> {
-    let options = Options::parse();
+pub(crate) fn engine_conformance<P: Platform>(options: &Options) -> io::Result<()> {
     let mut config = Config::default();
     config.ping_interval = options.ping_interval();
     config.ping_timeout = options.ping_timeout();

@@ -10,18 +10,15 @@ mod client_conformance;
 mod conformance;
 mod engine_conformance;
 mod faulty;
+mod interop;
 mod options;
 mod platform;
 mod probe;
 mod soak;
 
 pub use bench::bench;
-pub use bench_client::bench_client;
-pub use client_conformance::client_conformance;
-pub use conformance::conformance;
-pub use engine_conformance::engine_conformance;
+pub use interop::interop;
 #[cfg(unix)]
 pub use platform::UnixPlatform;
 pub use platform::{Platform, interrupted};
 pub use probe::probe;
-pub use soak::soak;

@@ -48,9 +48,9 @@ fn attacks_do_no_harm() {
     let wanted = env::var("ATTACK").unwrap_or_default();
     let (http, streams) = ([requests::ATTACKS], [websockets::ATTACKS, packets::ATTACKS]);
     // What becomes of requests is the same on all runtimes.
-    for (program, http) in [("conformance", &http[..]), ("conformance-smol", &[]), ("conformance-async-std", &[])] {
+    for (example, http) in [("interop", &http[..]), ("interop-smol", &[]), ("interop-async-std", &[])] {
         // On one thread, where everybody is in everybody's way.
-        let site = Site::start(program);
+        let site = Site::start(example);
         let honest = Honest::connect(site.server());
         let attacks = http.iter().chain(&streams).copied().flatten();
         for attack in attacks.filter(|attack| attack.name.contains(&wanted)) {

@@ -42,13 +42,14 @@ pub(crate) struct Site {
 
 impl Site {
     /// Starts an example server, on one thread and with short times.
-    pub(crate) fn start(program: &str) -> Self {
-        Self::start_by(Command::new(servers().join(program)), program)
+    pub(crate) fn start(example: &str) -> Self {
+        Self::start_by(Command::new(servers().join(example)), example)
     }
 
-    /// As [`Site::start`], by a command to which the options are given.
+    /// As [`Site::start`], by a command to which the program's name and options are given.
     pub(crate) fn start_by(mut command: Command, name: &str) -> Self {
         let errors = env::temp_dir().join(format!("socketio-hostile-{}-{name}.txt", process::id()));
+        command.arg("conformance");
         for (option, value) in [
             ("--port", 0),
             ("--workers", 1),

@@ -24,7 +24,7 @@ const HEAP: usize = (3 * PEERS + DEAF) * CONNECTION + (PEERS + DEAF) * 2 * MAX_H
 
 #[test]
 fn slow_heads_and_answers_that_are_not_read_end_after_half_a_minute() {
-    let site = Site::start_by(Command::new(servers().join("conformance")), "slow-peers");
+    let site = Site::start_by(Command::new(servers().join("interop")), "slow-peers");
     let honest = Honest::connect(site.server());
     let before = honest.stats();
     honest.forget();
@@ -58,7 +58,7 @@ const DESCRIPTORS: usize = 64;
 #[test]
 fn more_connections_than_descriptors_keep_newcomers_out_and_nobody_else() {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\"")]).arg(servers().join("conformance"));
+    command.args(["-c", &format!("ulimit -n {DESCRIPTORS} && exec \"$0\" \"$@\"")]).arg(servers().join("interop"));
     let site = Site::start_by(command, "few-descriptors");
     let honest = Honest::connect(site.server());
     let before = honest.stats();

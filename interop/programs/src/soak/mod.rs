@@ -1,4 +1,4 @@
-//! Many clients that connect, chat, drop and come back at random, for a while, against the example `conformance` in another
+//! Many clients that connect, chat, drop and come back at random, for a while, against the program `conformance` in another
 //! process: no event is lost against the contract (`ledger.rs` says what that is), and nothing leaks (`levels.rs`).
 //!
 //! It goes in rounds. In each everybody does something at random; then all come to rest, connected and in their rooms, say
@@ -37,8 +37,8 @@ const TOLD: u64 = 20;
 const ARRIVALS: u32 = 500;
 
 #[derive(Clone, Debug, Parser)]
-struct Options {
-    /// The server: the example `conformance`.
+pub(crate) struct Options {
+    /// The server: the program `conformance`.
     #[arg(long)]
     url: String,
     #[arg(long, default_value_t = 2000)]
@@ -128,9 +128,8 @@ impl Faults {
     }
 }
 
-/// The soak. Its memory is that of `stats_alloc`'s `INSTRUMENTED_SYSTEM`, where that is the allocator.
-pub fn soak<P: Platform>() -> ExitCode {
-    let options = Options::parse();
+/// The soak.
+pub(crate) fn soak<P: Platform>(options: Options) -> ExitCode {
     if let Err(error) = levels::check_limit(options.clients) {
         eprintln!("soak: {error}");
         return ExitCode::FAILURE;

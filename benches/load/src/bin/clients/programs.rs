@@ -18,7 +18,7 @@ pub(crate) struct Server(PathBuf);
 impl Server {
     pub(crate) fn command(&self) -> Command {
         let mut command = pinned(&self.0, SERVER_CORE);
-        command.args(["--port", "0", "--ping-interval-ms", PING_INTERVAL_MS]);
+        command.args(["server", "--port", "0", "--ping-interval-ms", PING_INTERVAL_MS]);
         command
     }
 }
@@ -27,18 +27,18 @@ impl Server {
 pub(crate) struct Client {
     pub(crate) name: &'static str,
     program: OsString,
-    /// The script that the program runs.
-    script: Option<String>,
+    /// Its first argument: the script that it runs, or the part that it plays.
+    first: Option<String>,
 }
 
 impl Client {
     fn new(name: &'static str, program: impl Into<OsString>) -> Self {
-        Self { name, program: program.into(), script: None }
+        Self { name, program: program.into(), first: None }
     }
 
     pub(crate) fn command(&self) -> Command {
         let mut command = pinned(&self.program, CLIENT_CORE);
-        command.args(&self.script);
+        command.args(&self.first);
         command
     }
 }
@@ -74,12 +74,13 @@ fn limit(workshop: Workshop, name: &'static str) -> Result<Client, String> {
 }
 
 fn ours(workshop: Workshop, name: &'static str) -> Result<Client, String> {
-    Ok(Client::new(name, workshop.own("socketio-tokio", "example", "bench-client")?))
+    let client = Client::new(name, workshop.own("socketio-tokio", "example", "bench")?);
+    Ok(Client { first: Some("client".to_owned()), ..client })
 }
 
 fn official(workshop: Workshop, name: &'static str) -> Result<Client, String> {
     let script = workshop.npm("node", "socket.io-client", "client.mjs")?;
-    Ok(Client { script: Some(script), ..Client::new(name, "node") })
+    Ok(Client { first: Some(script), ..Client::new(name, "node") })
 }
 
 fn rust_socketio(workshop: Workshop, name: &'static str) -> Result<Client, String> {

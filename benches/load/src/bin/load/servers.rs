@@ -84,22 +84,27 @@ fn limit(workshop: Workshop) -> Result<Server, String> {
 }
 
 fn ours(workshop: Workshop) -> Result<Server, String> {
-    Ok(Server::new("ours", workshop.own("socketio-tokio", "example", "bench")?))
+    on(workshop, "ours", "socketio-tokio", "bench")
 }
 
 fn ours_on_smol(workshop: Workshop) -> Result<Server, String> {
-    Ok(Server::new("ours, smol", workshop.own("socketio-smol", "example", "bench-smol")?))
+    on(workshop, "ours, smol", "socketio-smol", "bench-smol")
 }
 
 fn ours_on_async_std(workshop: Workshop) -> Result<Server, String> {
-    Ok(Server::new("ours, async-std", workshop.own("socketio-async-std", "example", "bench-async-std")?))
+    on(workshop, "ours, async-std", "socketio-async-std", "bench-async-std")
 }
 
 fn ours_on_two(workshop: Workshop) -> Result<Server, String> {
     let ours = ours(workshop)?;
-    let args = vec!["--workers".to_owned(), "2".to_owned()];
+    let args = ["server", "--workers", "2"].map(str::to_owned).to_vec();
     let takes: fn(&Work) -> bool = |work| matches!(work, Work::Messages { .. } | Work::Broadcast { .. });
     Ok(Server { name: "ours-2", args, is_pinned: false, takes, ..ours })
+}
+
+fn on(workshop: Workshop, name: &'static str, package: &str, example: &str) -> Result<Server, String> {
+    let server = Server::new(name, workshop.own(package, "example", example)?);
+    Ok(Server { args: vec!["server".to_owned()], ..server })
 }
 
 fn hyper(workshop: Workshop) -> Result<Server, String> {

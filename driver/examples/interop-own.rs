@@ -1,5 +1,4 @@
-//! Many clients that connect, chat, drop and come back at random, against the example `conformance`: nothing is lost, and
-//! nothing leaks. `interop/soak.sh` runs it.
+//! Servers and clients for test suites, and the soak: the first argument says which.
 
 mod platform;
 
@@ -12,5 +11,5 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, StatsAlloc};
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn main() -> ExitCode {
-    socketio_programs::soak::<platform::OnTokio>()
+    socketio_programs::interop::<platform::OnOwn>()
 }
