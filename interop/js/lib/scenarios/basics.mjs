@@ -281,6 +281,7 @@ export default [
       const kept = Array.from({ length: 50 }, (_, index) => ["kept", index, ...(index % 7 ? [] : [bytes(index)])]);
       for (const [event, ...args] of kept) t.agent.tell("emit", { id: "a", event, args });
       t.agent.tell("ask", { id: "a", tag: "kept", event: "echo", args: ["asked"] });
+      await t.agent.obeyed();
       proxy.resume();
       const socket = await server.socket();
       assert.deepEqual(await socket.take(52), [...kept, ["echo", "asked"], ["greeting", bytes(1)]]);
@@ -327,6 +328,7 @@ export default [
       t.client(proxy);
       t.agent.tell("emit", { id: "a", event: "dropped", volatile: true });
       t.agent.tell("emit", { id: "a", event: "kept" });
+      await t.agent.obeyed();
       proxy.resume();
       const socket = await server.socket();
       await t.connected(server);

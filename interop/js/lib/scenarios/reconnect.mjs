@@ -217,6 +217,7 @@ export default [
       server.io.to("elsewhere").emit("never", 4);
       await t.agent.line("a", "disconnect");
       t.agent.tell("emit", { id: "a", event: "kept" });
+      await t.agent.obeyed();
       proxy.resume();
       const again = await server.socket();
       await t.agent.line("a", "connect");
