@@ -1,4 +1,4 @@
-// What every JavaScript server answers: the handlers of our example `bench server`.
+// What every JavaScript server answers: the handlers of our `measured` server.
 import { parseArgs } from "node:util";
 
 // The other servers take more options than there are of use here.

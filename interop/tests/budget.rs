@@ -26,7 +26,7 @@ const MAX_ALLOCATIONS: f64 = 1.1;
 const MAX_IDLE_HEAP: f64 = 2.0 * 1024.0;
 /// Echoed by handlers that take and give one `String`.
 const EVENT: &str = "echo-string";
-/// The same on `bench`, whose allocator does not count.
+/// The same on `measured`, whose allocator does not count.
 const UNCOUNTED_EVENT: &str = "echo";
 
 #[test]
@@ -35,7 +35,7 @@ fn an_echo_costs_less_than_twice_the_cpu_of_a_bare_server() {
     if !(can_pin(0) && pin_self(1)) {
         say("server and generator share their processors: the figures are less steady");
     }
-    let ratio = beside("limit", &["bench"], "echo", cpu_per_echo, MAX_CPU)[0];
+    let ratio = beside("limit", &["tokio"], "echo", cpu_per_echo, MAX_CPU)[0];
     assert!(ratio <= MAX_CPU, "an echo costs {ratio:.2} times the bare server's CPU time");
 }
 
@@ -44,8 +44,8 @@ fn other_runtimes_take_little_more_cpu_than_tokio() {
     let Some(_alone) = measured() else { return };
     let _ = can_pin(0) && pin_self(1);
     for (what, cost) in [("echo", cpu_per_echo as fn(&Process) -> f64), ("delivery", cpu_per_delivery)] {
-        let others = ["bench-smol", "bench-async-std"];
-        for (name, ratio) in others.iter().zip(beside("bench", &others, what, cost, MAX_BESIDE_TOKIO)) {
+        let others = ["smol", "async-std"];
+        for (name, ratio) in others.iter().zip(beside("tokio", &others, what, cost, MAX_BESIDE_TOKIO)) {
             assert!(ratio <= MAX_BESIDE_TOKIO, "{what}: {name} takes {ratio:.2} times tokio's CPU time");
         }
     }
@@ -54,7 +54,7 @@ fn other_runtimes_take_little_more_cpu_than_tokio() {
 #[test]
 fn an_echo_allocates_its_argument_alone() {
     let _alone = alone();
-    let server = start(&servers().join("interop"), Some("conformance"));
+    let server = start(&servers().join("interop"), &["conformance"]);
     let mut observer = connect(&server);
     for in_flight in [1, 16] {
         let mut echoes = Echoes::new(&server, EVENT, 1, in_flight);
@@ -70,7 +70,7 @@ fn an_echo_allocates_its_argument_alone() {
 #[test]
 fn an_idle_connection_holds_at_most_two_kilobytes_of_heap() {
     let _alone = alone();
-    let server = start(&servers().join("interop"), Some("conformance"));
+    let server = start(&servers().join("interop"), &["conformance"]);
     let mut observer = connect(&server);
     let before = stat(&mut observer, "heap");
     let count = open_files().saturating_sub(100).min(2_000);
@@ -83,7 +83,7 @@ fn an_idle_connection_holds_at_most_two_kilobytes_of_heap() {
 /// One measurement at a time; `None` where there is nothing to measure.
 fn measured() -> Option<MutexGuard<'static, ()>> {
     if cfg!(debug_assertions) {
-        say("NOT MEASURED: CPU time is of optimised builds; run `cargo test --release --workspace --test budget cpu`");
+        say("NOT MEASURED: CPU time is of optimised builds");
         return None;
     }
     if !Path::new("/proc/self/schedstat").exists() {
@@ -92,7 +92,7 @@ fn measured() -> Option<MutexGuard<'static, ()>> {
     }
     let alone = alone();
     // Before a processor is chosen: to build them takes all.
-    optimised("limit");
+    optimised();
     Some(alone)
 }
 
@@ -112,8 +112,7 @@ fn beside(floor: &str, programs: &[&str], what: &str, cost: fn(&Process) -> f64,
     let mut least = vec![f64::INFINITY; 1 + programs.len()];
     for round in 1..=15 {
         for (least, program) in least.iter_mut().zip([floor].iter().chain(programs)) {
-            let part = (*program != "limit").then_some("server");
-            *least = least.min(cost(&start(&optimised(program), part)));
+            *least = least.min(cost(&server(program)));
         }
         if round >= 3 && least[1..].iter().all(|cost| cost / least[0] <= bar) {
             break;
@@ -179,28 +178,35 @@ impl Echoes {
     }
 }
 
-/// An optimised program of this workspace. All are built at once: linking one alone keeps one processor busy.
-fn optimised(name: &str) -> PathBuf {
+/// A server to measure: the bare one, or ours on a runtime.
+fn server(name: &str) -> Process {
+    match name {
+        "limit" => start(&optimised().join("limit"), &[]),
+        runtime => start(&optimised().join("measured"), &[runtime, "server"]),
+    }
+}
+
+/// The directory of the servers to measure, which are optimised.
+fn optimised() -> &'static Path {
     static DIRECTORY: OnceLock<PathBuf> = OnceLock::new();
-    let directory = DIRECTORY.get_or_init(|| {
+    DIRECTORY.get_or_init(|| {
         let test = env::current_exe().expect("a test knows where it is");
         let directory = test.ancestors().nth(2).expect("tests are in <target>/<profile>/deps");
         let status = cargo()
-            .args(["build", "--release", "--locked", "--workspace", "--bin", "limit"])
-            .args(["bench", "bench-smol", "bench-async-std"].iter().flat_map(|example| ["--example", example]))
+            .args(["build", "--release", "--locked", "-p", "socketio-load", "-p", "socketio-measured"])
+            .args(["--bin", "limit", "--bin", "measured"])
             .arg("--target-dir")
             .arg(directory.parent().expect("the profile's directory is in the target directory"))
             .current_dir(env!("CARGO_MANIFEST_DIR"))
             .status();
         assert!(status.is_ok_and(|status| status.success()), "the programs do not build");
         directory.to_owned()
-    });
-    directory.join(if name == "limit" { "" } else { "examples" }).join(name)
+    })
 }
 
-fn start(program: &Path, part: Option<&str>) -> Process {
+fn start(program: &Path, first: &[&str]) -> Process {
     let mut command = pinned(program, 0);
-    command.args(part).args(["--port", "0", "--workers", "1"]);
+    command.args(first).args(["--port", "0", "--workers", "1"]);
     Process::start(command).expect("the server starts")
 }
 

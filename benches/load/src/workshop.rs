@@ -12,19 +12,18 @@ pub struct Workshop {
 }
 
 impl Workshop {
-    /// An optimised program of our workspace; `kind` is `bin` or `example`.
+    /// An optimised program of our workspace.
     ///
     /// # Errors
     ///
     /// It cannot be built, or is not there.
-    pub fn own(&self, package: &str, kind: &str, name: &str) -> Result<PathBuf, String> {
+    pub fn own(&self, package: &str, name: &str) -> Result<PathBuf, String> {
         let manifest = root().join("Cargo.toml");
         let mut cargo = cargo(&manifest);
-        self.build(cargo.args(["--package", package, &format!("--{kind}"), name]))?;
-        let directory = if kind == "example" { "release/examples" } else { "release" };
+        self.build(cargo.args(["--package", package, "--bin", name]))?;
         let own = env::current_exe().unwrap_or_default();
         let target = own.parent().and_then(Path::parent).unwrap_or(Path::new("target"));
-        existing(target.join(directory).join(name))
+        existing(target.join("release").join(name))
     }
 
     /// An optimised program of `benches/peers`, and the feature that it needs.

@@ -1,4 +1,4 @@
-// The official client: the handlers of our example `bench client`, whose lines it reads and writes.
+// The official client: the handlers of our `measured` client, whose lines it reads and writes.
 import { createInterface } from "node:readline";
 import { parseArgs } from "node:util";
 import { io } from "socket.io-client";

@@ -2,8 +2,6 @@
 //!
 //! Each function here is a whole program. An adapter's example names its [`Platform`] and calls it.
 
-mod bench;
-mod bench_client;
 pub mod chat;
 pub mod checks;
 mod client_conformance;
@@ -11,13 +9,15 @@ mod conformance;
 mod engine_conformance;
 mod faulty;
 mod interop;
+mod measured;
+mod measured_client;
 mod options;
 mod platform;
 mod probe;
 mod soak;
 
-pub use bench::bench;
 pub use interop::interop;
+pub use measured::Measured;
 #[cfg(unix)]
 pub use platform::UnixPlatform;
 pub use platform::{Platform, interrupted};

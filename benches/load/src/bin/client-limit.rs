@@ -1,5 +1,5 @@
 //! The floor that the cost of a client is measured against: it counts frames and sends finished ones, by one receive and
-//! one send per wake-up, without JSON, checks or masking. It reads and writes the same lines as our example `bench client`.
+//! one send per wake-up, without JSON, checks or masking. It reads and writes the same lines as our `measured` client.
 
 use core::net::SocketAddr;
 use std::io::{self, Read, Write};

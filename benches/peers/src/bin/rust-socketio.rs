@@ -1,4 +1,4 @@
-//! rust_socketio on tokio, on one thread: the handlers of our example `bench client`, whose lines it reads and writes.
+//! rust_socketio on tokio, on one thread: the handlers of our `measured` client, whose lines it reads and writes.
 
 use std::error::Error;
 use std::sync::Arc;

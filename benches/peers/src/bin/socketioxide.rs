@@ -1,4 +1,4 @@
-//! socketioxide on axum, on one thread: the handlers of our example `bench server`.
+//! socketioxide on axum, on one thread: the handlers of our `measured` server.
 
 use std::io;
 

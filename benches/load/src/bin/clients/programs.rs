@@ -18,7 +18,7 @@ pub(crate) struct Server(PathBuf);
 impl Server {
     pub(crate) fn command(&self) -> Command {
         let mut command = pinned(&self.0, SERVER_CORE);
-        command.args(["server", "--port", "0", "--ping-interval-ms", PING_INTERVAL_MS]);
+        command.args(["tokio", "server", "--port", "0", "--ping-interval-ms", PING_INTERVAL_MS]);
         command
     }
 }
@@ -27,13 +27,13 @@ impl Server {
 pub(crate) struct Client {
     pub(crate) name: &'static str,
     program: OsString,
-    /// Its first argument: the script that it runs, or the part that it plays.
-    first: Option<String>,
+    /// Its first arguments: the script that it runs, or the part that it plays.
+    first: Vec<String>,
 }
 
 impl Client {
     fn new(name: &'static str, program: impl Into<OsString>) -> Self {
-        Self { name, program: program.into(), first: None }
+        Self { name, program: program.into(), first: Vec::new() }
     }
 
     pub(crate) fn command(&self) -> Command {
@@ -49,7 +49,7 @@ pub(crate) type Skipped = (&'static str, String);
 /// Builds and installs the server and the wanted clients, if none is named all of them.
 pub(crate) fn prepare(wanted: &[String], builds: bool) -> Result<(Server, Vec<Client>, Vec<Skipped>), String> {
     let workshop = Workshop { builds };
-    let server = Server(workshop.own("socketio-tokio", "example", "bench")?);
+    let server = Server(workshop.own("socketio-measured", "measured")?);
     let kinds: [(&'static str, Make); 4] =
         [("limit", limit), ("ours", ours), ("socket.io-client", official), ("rust_socketio", rust_socketio)];
     let (mut clients, mut skipped) = (Vec::new(), Vec::new());
@@ -70,17 +70,17 @@ pub(crate) fn prepare(wanted: &[String], builds: bool) -> Result<(Server, Vec<Cl
 type Make = fn(Workshop, &'static str) -> Result<Client, String>;
 
 fn limit(workshop: Workshop, name: &'static str) -> Result<Client, String> {
-    Ok(Client::new(name, workshop.own("socketio-load", "bin", "client-limit")?))
+    Ok(Client::new(name, workshop.own("socketio-load", "client-limit")?))
 }
 
 fn ours(workshop: Workshop, name: &'static str) -> Result<Client, String> {
-    let client = Client::new(name, workshop.own("socketio-tokio", "example", "bench")?);
-    Ok(Client { first: Some("client".to_owned()), ..client })
+    let client = Client::new(name, workshop.own("socketio-measured", "measured")?);
+    Ok(Client { first: ["tokio", "client"].map(str::to_owned).to_vec(), ..client })
 }
 
 fn official(workshop: Workshop, name: &'static str) -> Result<Client, String> {
     let script = workshop.npm("node", "socket.io-client", "client.mjs")?;
-    Ok(Client { first: Some(script), ..Client::new(name, "node") })
+    Ok(Client { first: vec![script], ..Client::new(name, "node") })
 }
 
 fn rust_socketio(workshop: Workshop, name: &'static str) -> Result<Client, String> {

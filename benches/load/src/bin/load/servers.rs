@@ -80,31 +80,31 @@ pub(crate) fn prepare(
 type Make = fn(Workshop) -> Result<Server, String>;
 
 fn limit(workshop: Workshop) -> Result<Server, String> {
-    Ok(Server::new("limit", workshop.own("socketio-load", "bin", "limit")?))
+    Ok(Server::new("limit", workshop.own("socketio-load", "limit")?))
 }
 
 fn ours(workshop: Workshop) -> Result<Server, String> {
-    on(workshop, "ours", "socketio-tokio", "bench")
+    on(workshop, "ours", "tokio")
 }
 
 fn ours_on_smol(workshop: Workshop) -> Result<Server, String> {
-    on(workshop, "ours, smol", "socketio-smol", "bench-smol")
+    on(workshop, "ours, smol", "smol")
 }
 
 fn ours_on_async_std(workshop: Workshop) -> Result<Server, String> {
-    on(workshop, "ours, async-std", "socketio-async-std", "bench-async-std")
+    on(workshop, "ours, async-std", "async-std")
 }
 
 fn ours_on_two(workshop: Workshop) -> Result<Server, String> {
     let ours = ours(workshop)?;
-    let args = ["server", "--workers", "2"].map(str::to_owned).to_vec();
+    let args = ["tokio", "server", "--workers", "2"].map(str::to_owned).to_vec();
     let takes: fn(&Work) -> bool = |work| matches!(work, Work::Messages { .. } | Work::Broadcast { .. });
     Ok(Server { name: "ours-2", args, is_pinned: false, takes, ..ours })
 }
 
-fn on(workshop: Workshop, name: &'static str, package: &str, example: &str) -> Result<Server, String> {
-    let server = Server::new(name, workshop.own(package, "example", example)?);
-    Ok(Server { args: vec!["server".to_owned()], ..server })
+fn on(workshop: Workshop, name: &'static str, runtime: &str) -> Result<Server, String> {
+    let server = Server::new(name, workshop.own("socketio-measured", "measured")?);
+    Ok(Server { args: [runtime, "server"].map(str::to_owned).to_vec(), ..server })
 }
 
 fn hyper(workshop: Workshop) -> Result<Server, String> {

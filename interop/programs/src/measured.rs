@@ -1,53 +1,57 @@
-//! What is measured: a server, and a client; `benches/load` runs both. The server's handlers have one argument of one type,
-//! as an application would write them.
+//! What is measured: a server, and a client. The server's handlers have one argument of one type, as an application would
+//! write them.
 
 use std::io;
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use socketio_driver::{Ack, Binary, Server, Socket};
 
-use crate::bench_client::{self, bench_client};
+use crate::measured_client::{self, measured_client};
 use crate::options;
 use crate::platform::Platform;
 
-#[derive(Parser)]
-enum Program {
+/// A program for measurements.
+#[derive(Subcommand)]
+pub enum Measured {
     /// A server for measurements.
     Server(ServerOptions),
     /// A client for measurements.
-    Client(bench_client::Options),
+    Client(measured_client::Options),
 }
 
-#[derive(Parser)]
-struct ServerOptions {
+/// Options of [`Measured::Server`].
+#[derive(Args)]
+pub struct ServerOptions {
     #[command(flatten)]
     common: options::Options,
     /// Type of the arguments.
     #[arg(long, value_enum, default_value_t)]
-    args: Args,
+    args: Arguments,
     /// Namespaces `/1`, `/2` ... beside `/`, with the same handlers.
     #[arg(long, default_value_t = 0)]
     namespaces: usize,
 }
 
 #[derive(Copy, Clone, Default, ValueEnum)]
-enum Args {
+enum Arguments {
     #[default]
     Text,
     Binary,
 }
 
-/// The program that the first argument names.
-///
-/// # Errors
-///
-/// The runtime does not start, or the server cannot listen, or not any more.
-pub fn bench<P: Platform>() -> io::Result<()> {
-    match Program::parse() {
-        Program::Server(options) => server::<P>(&options),
-        Program::Client(options) => bench_client::<P>(options),
+impl Measured {
+    /// Runs it to its end.
+    ///
+    /// # Errors
+    ///
+    /// The runtime does not start, or the server cannot listen, or not any more.
+    pub fn run<P: Platform>(self) -> io::Result<()> {
+        match self {
+            Self::Server(options) => server::<P>(&options),
+            Self::Client(options) => measured_client::<P>(options),
+        }
     }
 }
 
@@ -56,8 +60,8 @@ fn server<P: Platform>(options: &ServerOptions) -> io::Result<()> {
     let names = (1..=options.namespaces).map(|number| format!("/{number}"));
     for name in names.chain(["/".to_owned()]) {
         match options.args {
-            Args::Text => declare::<String>(&server, &name),
-            Args::Binary => declare::<Binary>(&server, &name),
+            Arguments::Text => declare::<String>(&server, &name),
+            Arguments::Binary => declare::<Binary>(&server, &name),
         }
     }
     options.common.run::<P, _>(|_, _| server)
@@ -78,12 +82,12 @@ fn declare<T: Serialize + DeserializeOwned + Send + 'static>(server: &Server, na
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::{Command, Subcommand};
 
-    use super::Program;
+    use super::Measured;
 
     #[test]
     fn its_options_get_along() {
-        Program::command().debug_assert();
+        Measured::augment_subcommands(Command::new("measured")).debug_assert();
     }
 }

@@ -1,4 +1,4 @@
-//! A client for measurements, with handlers as an application would write them; `benches/load` runs it.
+//! A client for measurements, with handlers as an application would write them.
 //!
 //! It says `ready` when it is connected. Then each line of its input is a number of messages: to exchange, or to wait for
 //! while somebody else has the server broadcast them. It says `started` when it counts, and `done` when it has them all.
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::{io, process};
 
-use clap::{Parser, ValueEnum};
+use clap::{Args, ValueEnum};
 use event_listener::Event;
 use futures_util::StreamExt;
 use socketio_driver::protocol::engine::Transport;
@@ -19,8 +19,9 @@ use crate::platform::{Platform, lines};
 /// How many broadcasts come between two lines that tell whoever sends them.
 const STEP: u64 = 1024;
 
-#[derive(Parser)]
-pub(crate) struct Options {
+/// Options of the client.
+#[derive(Args)]
+pub struct Options {
     #[arg(long)]
     url: String,
     #[arg(long, value_enum)]
@@ -53,7 +54,7 @@ struct Load {
 /// # Errors
 ///
 /// The runtime does not start.
-pub(crate) fn bench_client<P: Platform>(options: Options) -> io::Result<()> {
+pub(crate) fn measured_client<P: Platform>(options: Options) -> io::Result<()> {
     P::run(1, |runtime| async move {
         if let Err(error) = serve(&runtime, &options).await {
             fail(&error.to_string());
