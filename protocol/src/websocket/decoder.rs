@@ -502,7 +502,7 @@ impl Carry {
 
     /// Whether there is, or was, something in it: its buffer may have been taken.
     fn is_used(&self) -> bool {
-        self.end > 0 || self.bytes.capacity() > 0
+        self.end > 0
     }
 
     /// Takes a whole frame from the front and gives the range of its payload.
