@@ -412,9 +412,7 @@ impl Client {
             return self.tell(incoming);
         }
         self.now = self.now.max(now);
-        if self.decoded.capacity() > 0 {
-            self.decoded = Vec::new();
-        }
+        self.decoded = Vec::new();
         match self.step(input) {
             Step::Outcome(Outcome::Opened) => Next::Opened,
             Step::Outcome(Outcome::Failed(error)) => Next::Failed(error),

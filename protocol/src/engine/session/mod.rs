@@ -363,9 +363,7 @@ impl Session {
             return self.tell(incoming);
         }
         self.tick(now);
-        if self.decoded.capacity() > 0 {
-            self.decoded = Vec::new();
-        }
+        self.decoded = Vec::new();
         match self.step(input) {
             Step::Answer(id, response) => Next::Answer(id, response),
             Step::PostedText => Next::Message(Message::Text(self.posted_text())),

@@ -88,8 +88,7 @@ impl Session {
             && now < self.heartbeat.due
             && self.paused.is_none()
             && self.exchanges.is_none()
-            && self.probe.is_none()
-            && self.decoded.capacity() == 0;
+            && self.probe.is_none();
         let stream = self.stream.as_mut().filter(|_| is_plain && !input.is_empty())?;
         let incoming = stream.decoder.next_whole(PacketType::Message as u8, input)?;
         self.now = self.now.max(now);
