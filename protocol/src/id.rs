@@ -117,7 +117,10 @@ impl serde::Serialize for SocketId {
 
 #[cfg(test)]
 mod tests {
+    extern crate std;
+
     use alloc::format;
+    use core::hash::BuildHasher;
 
     use super::*;
     use crate::Seed;
@@ -130,6 +133,15 @@ mod tests {
         assert_eq!(a.as_str().len(), 20);
         assert_eq!(SessionId::parse(a.as_str()), Some(a));
         assert_eq!(format!("{a:?}"), "SessionId(..)");
+        let hash = |id| std::hash::BuildHasherDefault::<std::hash::DefaultHasher>::default().hash_one(id);
+        assert_eq!(hash(a), hash(SessionId::parse(a.as_str()).unwrap()));
+        assert_ne!(hash(a), hash(b));
+    }
+
+    #[test]
+    fn the_name_of_a_socket_is_shown() {
+        let id = SocketId::from("ann");
+        assert_eq!((format!("{id}"), format!("{id:?}")), ("ann".into(), "SocketId(ann)".into()));
     }
 
     #[test]

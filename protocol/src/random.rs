@@ -57,7 +57,15 @@ impl fmt::Debug for Random {
 
 #[cfg(test)]
 mod tests {
+    use alloc::format;
+
     use super::*;
+
+    #[test]
+    fn no_secret_is_shown() {
+        let seed = Seed::new([7; 32]);
+        assert_eq!(format!("{seed:?} {:?}", Random::new(seed.clone())), "Seed(..) Random(..)");
+    }
 
     #[test]
     fn same_seed_gives_the_same_bytes() {

@@ -58,3 +58,21 @@ impl Sub for Instant {
 const fn nanos(duration: Duration) -> u64 {
     duration.as_secs().saturating_mul(1_000_000_000).saturating_add(duration.subsec_nanos() as u64)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn time_ends_and_does_not_wrap_around() {
+        for elapsed in [Duration::ZERO, Duration::from_nanos(1), Duration::new(12, 345_678_901)] {
+            let instant = Instant::from_epoch(elapsed);
+            assert_eq!(instant.since_epoch(), elapsed);
+            assert_eq!(instant, Instant::EPOCH + elapsed);
+            assert_eq!((instant - Instant::EPOCH, Instant::EPOCH - instant), (elapsed, Duration::ZERO));
+        }
+        let end = Instant::from_epoch(Duration::MAX);
+        assert_eq!(end.since_epoch(), Duration::from_nanos(u64::MAX));
+        assert_eq!(end + Duration::from_nanos(1), end);
+    }
+}

@@ -367,6 +367,19 @@ mod tests {
         assert_eq!(FrameBuilder::new(0, 0).finish(Opcode::Ping).as_bytes(), b"\x89\x00");
         assert_eq!(Frame::close(Some(CloseCode::NORMAL)).as_bytes(), b"\x88\x02\x03\xe8");
         assert_eq!(Frame::close(None).as_bytes(), b"\x88\x00");
+        for opcode in [Opcode::Text, Opcode::Binary, Opcode::Close, Opcode::Ping, Opcode::Pong] {
+            assert_eq!(FrameBuilder::new(0, 0).finish(opcode).opcode(), opcode);
+        }
+    }
+
+    #[test]
+    fn a_frame_knows_whether_it_is_shared() {
+        let frame = Frame::text("shared");
+        assert!(frame.is_unique());
+        let other = frame.clone();
+        assert!(!frame.is_unique());
+        drop(other);
+        assert!(frame.is_unique());
     }
 
     #[test]
@@ -412,11 +425,12 @@ mod tests {
 
     #[test]
     fn a_reused_buffer_comes_back_and_leaves_no_trace() {
-        let builder = FrameBuilder::reuse(b"something that was there before".to_vec(), 4);
+        let builder = FrameBuilder::reuse(b"something that was there before".to_vec(), 0);
         let (buffer, start) = builder.finish_in_place(Opcode::Text);
         assert_eq!(buffer[start..], *b"\x81\x00");
         let mut builder = FrameBuilder::reuse(buffer, 4);
         builder.payload().extend_from_slice(b"load");
+        assert!(!builder.prepend(b"large"), "one byte too long");
         assert!(builder.prepend(b"pay"));
         let (buffer, start) = builder.finish_in_place(Opcode::Text);
         assert_eq!(buffer[start..], *b"\x81\x07payload");

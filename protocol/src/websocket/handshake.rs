@@ -196,6 +196,8 @@ fn is_key(key: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::ToString;
+
     use super::*;
     use crate::Seed;
 
@@ -232,6 +234,7 @@ mod tests {
         for version in [None, Some(&b""[..]), Some(b"8"), Some(b"12"), Some(b"013"), Some(b"13, 8"), Some(b"13\0")] {
             assert_eq!(Accept::new(Some(KEY), version), Err(HandshakeError::Version), "{version:?}");
         }
+        assert_eq!(HandshakeError::Version.to_string(), "unsupported WebSocket version");
     }
 
     #[test]
@@ -252,6 +255,7 @@ mod tests {
         }
         assert!(Accept::new(Some(b"dGhlIHNhbXBsZSBub25jZR=="), Some(b"13")).is_ok(), "bits in excess");
     }
+
     fn verify(status: u16, headers: &[(&str, &str)]) -> Result<(), AnswerError> {
         let find = |name: &str| headers.iter().find(|header| header.0 == name).map(|header| header.1.as_bytes());
         Key(*KEY.first_chunk().unwrap()).verify(status, find)
@@ -288,6 +292,7 @@ mod tests {
         for status in [0, 100, 200, 302, 400, 426, 502] {
             assert_eq!(verify(status, &[UPGRADE, CONNECTION, ACCEPT]), Err(AnswerError::Status(status)));
         }
+        assert_eq!(AnswerError::Status(404).to_string(), "status 404 in place of 101");
         let (upgrade, accept) = (Err(AnswerError::Upgrade), Err(AnswerError::Accept));
         assert_eq!(verify(101, &[CONNECTION, ACCEPT]), upgrade);
         assert_eq!(verify(101, &[("upgrade", "h2c, websocket"), CONNECTION, ACCEPT]), upgrade);

@@ -202,6 +202,63 @@ fn wire(case: &cases::Case, role: Role) -> Vec<u8> {
     case.frames.iter().flat_map(|sent| frame(sent.first, key, &sent.payload)).collect()
 }
 
+/// What the short way makes of `wire`, and how much of it is left.
+fn next_whole(decoder: &mut Decoder, wire: &[u8]) -> (Option<Event>, usize) {
+    let mut bytes = wire.to_vec();
+    let mut input = Input::new(&mut bytes);
+    let event = match decoder.next_whole(b'4', &mut input) {
+        Some(Ok(incoming)) => Some(incoming.into()),
+        Some(Err(code)) => Some(Event::Failed(code.0)),
+        None => None,
+    };
+    (event, input.len())
+}
+
+#[test]
+fn the_short_way_takes_messages_that_lie_whole_in_the_input_and_nothing_else() {
+    for (role, key) in [(Role::Server, Some(KEY)), (Role::Client, None)] {
+        let try_on = |wire: &[u8]| next_whole(&mut Decoder::new(role, MAX), wire);
+        let behind = frame(0x81, key, b"4behind");
+        for (first, payload, expected) in [
+            (0x81, &b"4text"[..], text("4text")),
+            (0x81, b"4\xff", INVALID_DATA),
+            (0x82, b"binary", Event::Binary(b"binary".to_vec())),
+            (0x82, b"", Event::Binary(Vec::new())),
+        ] {
+            let wire = frame(first, key, payload);
+            assert_eq!(try_on(&wire), (Some(expected.clone()), 0));
+            assert_eq!(try_on(&[&wire[..], &behind].concat()), (Some(expected), behind.len()));
+            assert_eq!(try_on(&wire[..wire.len() - 1]), (None, wire.len() - 1));
+        }
+        // Behind the empty text comes what a text would start with.
+        let start = vec![b'4' ^ key.map_or(0, |key| key[0])];
+        for wire in [
+            [frame(0x81, key, b""), start].concat(),
+            frame(0x81, key, b"3"),
+            frame(0x01, key, b"4first"),
+            frame(0x89, key, b"4ping"),
+            frame(0x88, key, b""),
+            frame(0xc1, key, b"4reserved"),
+            frame(0x82, key, &[7; MAX + 1]),
+        ] {
+            assert_eq!(try_on(&wire), (None, wire.len()), "{:?}", &wire[..2]);
+        }
+    }
+}
+
+#[test]
+fn the_short_way_overtakes_nothing() {
+    let whole = masked(0x81, b"4whole");
+    for before in [&masked(0x88, b"")[..], &masked(0x01, b"4first"), &whole[..5]] {
+        let mut decoder = Decoder::new(Role::Server, MAX);
+        drain(&mut decoder, before, &mut Vec::new());
+        assert_eq!(next_whole(&mut decoder, &whole), (None, whole.len()));
+    }
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    next_whole(&mut decoder, &masked(0x81, b"4\xff"));
+    assert_eq!(next_whole(&mut decoder, &whole), (None, whole.len()), "it is closed");
+}
+
 #[test]
 fn payloads_around_a_word() {
     for len in [1, 7, 8, 9] {
@@ -257,6 +314,12 @@ fn nothing_comes_after_a_close_or_an_error() {
         assert_eq!(events.len(), 1);
         assert_eq!(memory(&decoder), 0);
     }
+    // What was received with the close frame is no frame to be completed.
+    let mut wire = [masked(0x88, b""), header(0x82, Some(KEY), 50_000, 2)].concat();
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    decoder.buffer_rest(&mut Input::new(&mut wire));
+    assert!(matches!(decoder.next(&mut Input::empty()), Ok(Some(Incoming::Close(None)))));
+    assert!(decoder.read_target().is_none());
 }
 
 #[test]
@@ -421,7 +484,10 @@ fn no_room_is_offered_while_whole_frames_wait_or_little_is_missing() {
     assert_eq!(room, Some(Carry::FIRST_ROOM - 8), "the frame that was lent takes none of it");
 
     let mut decoder = Decoder::new(Role::Server, MAX);
-    drain(&mut decoder, &masked(0x82, &[7; Carry::LEAST_ROOM])[..9], &mut Vec::new());
+    let wire = masked(0x82, &[7; Carry::LEAST_ROOM]);
+    drain(&mut decoder, &wire[..8], &mut Vec::new());
+    assert_eq!(decoder.read_target().map(|room| room.len()), Some(Carry::LEAST_ROOM));
+    drain(&mut decoder, &wire[8..9], &mut Vec::new());
     assert!(decoder.read_target().is_none());
 }
 
@@ -492,6 +558,8 @@ fn an_idle_decoder_holds_nothing() {
             wire.chunks(size).for_each(|piece| drain(&mut decoder, piece, &mut Vec::new()));
             assert_eq!(memory(&decoder), 0);
             assert_eq!(decoder, Decoder::new(Role::Server, MAX));
+            decoder.buffer_rest(&mut Input::empty());
+            assert_eq!(memory(&decoder), 0);
         }
     }
     assert!(size_of::<Decoder>() <= size_of::<[usize; 8]>());
@@ -507,6 +575,50 @@ fn what_a_pause_piled_up_is_given_back_with_its_last_whole_frame() {
     drain(&mut decoder, &[], &mut events);
     assert_eq!(events.len(), 50);
     assert!(memory(&decoder) <= Carry::FIRST_CAPACITY);
+}
+
+#[test]
+fn what_is_used_up_is_given_back_while_more_piles_up() {
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    let frame = masked(0x81, &[b'a'; 100]);
+    decoder.buffer_rest(&mut Input::new(&mut frame.repeat(2)));
+    for _ in 0..100 {
+        decoder.buffer_rest(&mut Input::new(&mut frame.repeat(3)));
+        for _ in 0..3 {
+            assert!(matches!(decoder.next(&mut Input::empty()), Ok(Some(Incoming::Text(_)))));
+        }
+        assert!(memory(&decoder) <= 20 * frame.len());
+    }
+}
+
+#[test]
+fn the_rest_of_a_frame_of_which_half_is_there_needs_no_other_buffer() {
+    let wire = masked(0x82, &[7; 10_000]);
+    let mut decoder = Decoder::new(Role::Server, MAX);
+    for piece in [&wire[..1000], &wire[1000..6000], &wire[6000..wire.len() - 1]] {
+        let had = memory(&decoder);
+        drain(&mut decoder, piece, &mut Vec::new());
+        let arrived = decoder.carry.data().len();
+        assert_eq!(memory(&decoder), if arrived > had { (2 * arrived).min(wire.len()) } else { had });
+    }
+}
+
+#[test]
+fn what_has_arrived_tells_decoders_apart_and_nothing_else_does() {
+    let with = |pieces: &[&[u8]]| {
+        let mut decoder = Decoder::new(Role::Server, MAX);
+        pieces.iter().for_each(|piece| drain(&mut decoder, piece, &mut Vec::new()));
+        let mut hasher = std::hash::DefaultHasher::new();
+        decoder.hash(&mut hasher);
+        (decoder, hasher.finish())
+    };
+    let wire = masked(0x82, &[7; 10_000]);
+    let (mut decoder, hash) = with(&[&wire[..300]]);
+    decoder.read_target().expect("a large frame is under way").fill(1);
+    assert_eq!((decoder.clone(), hash), with(&[&wire[..100], &wire[100..300]]));
+    let (other, other_hash) = with(&[&wire[..299], &[0]]);
+    assert_ne!(decoder, other);
+    assert_ne!(hash, other_hash);
 }
 
 #[test]
