@@ -610,6 +610,7 @@ mod tests {
         for name in ["", "a b", "a;b", "a=b", "a\r\n", "é", "a,b", "\"a\"", "userName=<script>"] {
             assert_eq!(Cookie::new(name), Err(CookieError::Name), "{name:?}");
         }
+        assert_eq!(CookieError::Name.to_string(), "the cookie's name is no token");
         for path in ["", "a", "/a;b", "/a\r\nx", "/é", "/\u{7f}"] {
             assert_eq!(Cookie::default().with_path(path), Err(CookieError::Path), "{path:?}");
         }

@@ -173,6 +173,7 @@ fn standard_character(character: &u8) -> u8 {
 #[cfg(test)]
 mod tests {
     use alloc::format;
+    use alloc::string::ToString;
 
     use proptest::prelude::*;
 
@@ -201,6 +202,7 @@ mod tests {
     #[test]
     fn row_46_empty_and_unknown_packets_are_errors() {
         assert_eq!(decode(""), Err(DecodeError::Empty));
+        assert_eq!(DecodeError::Empty.to_string(), "empty packet");
         for packet in ["7", "abc", "a", "-1", " 4", "\0", "B", "\u{1e}", "/"] {
             assert_eq!(decode(packet), Err(DecodeError::UnknownType), "{packet:?}");
         }
@@ -249,6 +251,7 @@ mod tests {
         let frames: Vec<_> = packet.frames().collect();
         assert_eq!(frames, [&Frame::text("4h€")]);
         assert_eq!(packet.len(), 2 + 5);
+        assert_eq!(packet.as_frame(), Some(&Frame::text("4h€")));
 
         let packet = Packet::binary(&[4, 0xff]);
         let frames: Vec<_> = packet.frames().collect();
@@ -263,6 +266,7 @@ mod tests {
         let frames: Vec<_> = packet.frames().collect();
         assert_eq!(frames, [&Frame::text("452-[]"), &rest[0], &rest[1]]);
         assert_eq!(packet.len(), 8 + 3 + 4);
+        assert_eq!(packet.as_frame(), None);
     }
 
     proptest! {

@@ -148,7 +148,8 @@ mod tests {
         assert_eq!(handshake.ping_timeout(), Duration::from_secs(20));
         assert_eq!(handshake.silence(), Duration::from_secs(45));
         assert_eq!(handshake.max_payload(), 1_000_000);
-        assert!(!format!("{handshake:?}").contains("lv_"), "shows the secret");
+        let shown = format!("{handshake:?}");
+        assert!(shown.contains("ping_interval: 25s") && !shown.contains("lv_"), "{shown}");
     }
 
     #[test]
@@ -166,6 +167,9 @@ mod tests {
             let handshake = parse(rest).unwrap();
             assert_eq!((handshake.upgrades(), handshake.max_payload()), (upgrades, max_payload), "{rest}");
         }
+        let sid = "x".repeat(256);
+        let longest = Handshake::parse(&format!(r#"{{"sid":"{sid}","pingInterval":1,"pingTimeout":1}}"#)).unwrap();
+        assert_eq!(longest.sid(), sid);
     }
 
     #[test]

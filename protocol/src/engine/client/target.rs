@@ -91,15 +91,16 @@ mod tests {
     fn parameters_have_the_official_order() {
         let mut config = Config { path: "/socket.io/".into(), ..Config::default() };
         config.add_query("x", "a b");
+        config.add_query("y", "&");
         let [polling, websocket] = targets(&config, None);
         let (start, stamp) = polling.split_at(polling.len() - 8);
-        assert_eq!(start, "/socket.io/?x=a%20b&EIO=4&transport=polling&t=");
+        assert_eq!(start, "/socket.io/?x=a%20b&y=%26&EIO=4&transport=polling&t=");
         assert!(stamp.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_".contains(&byte)), "{stamp}");
-        assert_eq!(websocket, "/socket.io/?x=a%20b&EIO=4&transport=websocket");
+        assert_eq!(websocket, "/socket.io/?x=a%20b&y=%26&EIO=4&transport=websocket");
 
         let [polling, websocket] = targets(&config, Some("a/b+c="));
         assert_eq!(polling, [start, stamp, "&sid=a%2Fb%2Bc%3D"].concat());
-        assert_eq!(websocket, "/socket.io/?x=a%20b&EIO=4&transport=websocket&sid=a%2Fb%2Bc%3D");
+        assert_eq!(websocket, "/socket.io/?x=a%20b&y=%26&EIO=4&transport=websocket&sid=a%2Fb%2Bc%3D");
     }
 
     #[test]

@@ -211,7 +211,8 @@ impl Auditor {
                     assert!(!self.finished, "alive again");
                     assert!(input.is_empty());
                     assert!(io.deadline() > self.now, "would be called again and again");
-                    assert!(self.open || (!io.wants_read() && io.pending().count() == 0));
+                    assert_eq!(io.wants_read(), self.open);
+                    assert!(self.open || io.pending().count() == 0);
                     let offered: usize = io.pending().map(<[u8]>::len).sum();
                     io.written(offered.min(portion));
                     return;

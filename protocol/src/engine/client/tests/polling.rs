@@ -141,6 +141,16 @@ fn requests_have_their_limits() {
 }
 
 #[test]
+fn an_answer_may_have_all_that_is_allowed() {
+    let config = || Config { max_payload: 10, max_handshake: HANDSHAKE.len(), ..config(POLLING) };
+    for (length, told) in [(9, "text xxxxxxxxx"), (10, "closed: transport error: the answer is too large")] {
+        let mut world = World::polling_with(config());
+        world.answer(2, &format!("4{}", "x".repeat(length)));
+        assert_eq!(world.log()[0], told);
+    }
+}
+
+#[test]
 fn a_batch_has_at_most_what_the_server_takes() {
     // The server takes 100 bytes.
     for (lengths, batches) in [
@@ -312,8 +322,8 @@ fn the_goodbye_comes_behind_what_is_queued() {
     assert_eq!(world.log(), ["4: POST 4b"], "behind it, not with it");
     world.answer(4, "ok");
     assert_eq!(world.log(), ["5: POST 1"]);
-    world.answer(2, "4late");
-    assert_eq!(world.log(), [""; 0], "no message, and no poll");
+    world.answer(2, "4late\u{1e}bAQID\u{1e}2\u{1e}7");
+    assert_eq!((world.log(), world.pings), (Vec::new(), 0), "no message, no ping, no error, and no poll");
     world.answer(5, "ok");
     assert_eq!(world.log(), ["finished"]);
 }

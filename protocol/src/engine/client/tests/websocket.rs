@@ -40,6 +40,28 @@ fn messages_both_ways() {
 }
 
 #[test]
+fn a_large_message_is_read_straight_into_the_client() {
+    let mut world = World::websocket();
+    let mut head = Frame::binary(&[5; 100_000]).as_bytes().to_vec();
+    let tail = head.split_off(100);
+    world.inbound = head;
+    world.run();
+    let mut tail = &tail[..];
+    while !tail.is_empty() {
+        let Next::Io(mut io) = world.client.next(world.now, &mut Input::empty()) else { panic!() };
+        let Some(room) = io.read_target() else { break };
+        let count = room.len().min(tail.len());
+        room[..count].copy_from_slice(&tail[..count]);
+        io.filled(count);
+        tail = &tail[count..];
+    }
+    assert!(tail.len() < 10_000);
+    world.inbound = tail.to_vec();
+    world.run();
+    assert_eq!(world.log(), [format!("binary {:?}", [5; 100_000])]);
+}
+
+#[test]
 fn a_packet_of_several_frames_and_a_run_of_packets_are_masked_one_by_one() {
     let mut world = World::websocket();
     let rest: Arc<[Frame]> = Arc::from([Frame::binary(&[1]), Frame::binary(&[])]);

@@ -125,14 +125,35 @@ fn a_pong_in_time_counts_a_pong_at_the_deadline_does_not() {
 }
 
 #[test]
+fn no_message_is_told_when_the_pong_is_missed() {
+    for late in [200, 201] {
+        let mut world = World::websocket();
+        world.wait(300 * MS);
+        world.now += late * MS;
+        world.text("4late");
+        assert_eq!(world.log(), ["closed: ping timeout"]);
+    }
+}
+
+#[test]
+fn a_ping_comes_behind_what_waits() {
+    let mut world = World::websocket();
+    world.reads = false;
+    ["a", "b", "c"].iter().for_each(|text| world.send(text));
+    world.wait(300 * MS);
+    world.reads = true;
+    world.run();
+    assert_eq!(world.frames(), ["4a", "4b", "4c", "2"]);
+}
+
+#[test]
 fn a_late_timer_shortens_the_time_for_the_pong_a_suspension_does_not() {
-    let mut world = World::websocket();
-    world.wait(310 * MS);
-    assert_eq!(world.deadline(), world.now + 190 * MS);
-    let mut world = World::websocket();
-    world.wait(60_000 * MS);
-    assert_eq!(world.deadline(), world.now + 200 * MS);
-    assert_eq!(world.frames(), ["2"]);
+    for (late, left) in [(0, 200), (10, 190), (24, 176), (25, 200), (59_700, 200)] {
+        let mut world = World::websocket();
+        world.wait((300 + late) * MS);
+        assert_eq!(world.deadline(), world.now + left * MS, "{late}");
+        assert_eq!(world.frames(), ["2"]);
+    }
 }
 
 #[test]
@@ -276,6 +297,8 @@ fn row_51_the_server_closes_without_a_status_behind_what_waits() {
     assert_eq!(world.log(), ["closed: forced close"]);
     assert_eq!(world.frames(), ["4last", "close"]);
     assert!(world.reads_input());
+    let Next::Io(io) = world.session.next(world.now, &mut Input::empty()) else { panic!() };
+    assert!(!io.wants_shutdown(), "the client may say goodbye as well");
     world.inbound = vec![0x89, 0x80, 0, 0, 0, 0];
     world.write(&[Frame::text("4late"), Frame::text("2"), Frame::text("1"), Frame::close(None)]);
     world.run();
@@ -323,6 +346,19 @@ fn after_a_fault_the_stream_is_shut_down_and_what_still_comes_is_discarded() {
     assert!(world.reads_input());
     world.wait(LINGER);
     assert_eq!(world.log(), ["close stream", "finished"]);
+}
+
+#[test]
+fn the_close_frame_comes_behind_the_frame_that_is_on_its_way() {
+    let mut world = World::websocket();
+    ["begun", "waits"].iter().for_each(|text| world.session.send(Packet::text(text)).unwrap());
+    let Next::Io(mut io) = world.session.next(world.now, &mut Input::empty()) else { panic!() };
+    let begun: Vec<u8> = io.pending().flatten().copied().take(3).collect();
+    io.written(begun.len());
+    world.outbound.extend(begun);
+    world.inbound = vec![0xff; 20];
+    world.run();
+    assert_eq!(world.frames(), ["4begun", "close 1002"]);
 }
 
 #[test]
@@ -374,6 +410,7 @@ fn an_overflow_ends_the_session_at_once() {
     io.written(3);
     world.outbound.extend(begun);
     assert_eq!(world.session.send(Packet::text(&"x".repeat(1000))), Err(SendError::Overflow));
+    assert_eq!(SendError::Overflow.to_string(), "too many bytes wait to be sent");
     world.run();
     assert_eq!(world.log(), ["closed: transport error", "close stream", "finished"]);
     assert_eq!((world.frames(), world.session.queued()), (Vec::new(), 0));
