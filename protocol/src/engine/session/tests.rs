@@ -7,6 +7,7 @@ use super::*;
 use crate::websocket::Incoming;
 use crate::{Random, Seed};
 
+mod heartbeat;
 mod polling;
 mod properties;
 mod upgrade;
@@ -260,7 +261,10 @@ fn an_idle_session_is_small() {
 fn a_session_does_not_show_its_secret_id() {
     let world = World::new(config(), Transport::WebSocket);
     let shown = format!("{:?}", world.session);
-    assert!(shown.contains("WebSocket") && !shown.contains("bytes") && !shown.contains(world.session.id().as_str()), "{shown}");
+    assert!(
+        shown.contains("WebSocket") && !shown.contains("bytes") && !shown.contains(world.session.id().as_str()),
+        "{shown}"
+    );
 }
 
 #[test]
