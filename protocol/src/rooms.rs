@@ -320,9 +320,7 @@ impl Index {
                 moved.joined.set_position(room, position);
             }
         }
-        if members.len() < members.capacity() / 4 {
-            members.shrink_to(members.len() * 2);
-        }
+        shrink(members);
         if members.is_empty() {
             if let Ok(entry) = self.names.find_entry(self.hasher.hash(name), |named| *named == room) {
                 entry.remove();
@@ -382,6 +380,14 @@ fn place<T>(values: &mut Vec<T>, free: &mut Vec<u32>, value: T) -> u32 {
     }
     values.push(value);
     number(values.len() - 1)
+}
+
+/// Gives memory back of which little is used. What is left is enough for as many again, so that neither the next one that
+/// comes nor the next that goes moves them all.
+fn shrink<T>(values: &mut Vec<T>) {
+    if values.len() < values.capacity() / 4 {
+        values.shrink_to(values.len() * 2);
+    }
 }
 
 /// Positions are stored in 32 bits: memory ends long before 2^32 sockets, rooms or members of a room do.

@@ -120,8 +120,7 @@ impl Joined {
                 few.remove(at);
                 match **few {
                     [first, second] => *self = Self::Two([first, second]),
-                    _ if few.len() < few.capacity() / 4 => few.shrink_to(few.len() * 2),
-                    _ => {}
+                    _ => super::shrink(few),
                 }
             }
             Self::Many(many) => {
@@ -241,8 +240,45 @@ mod tests {
                     Some(at) => prop_assert_eq!(joined.remove(room), Some(list.remove(at).position)),
                 }
                 prop_assert!(joined.slice().len() <= 2 * list.len().max(1), "at most every second is a gap");
+                prop_assert!(capacity(&joined) <= 4 * list.len() + 8, "most of the memory is used");
             }
             prop_assert_eq!(joined.iter().collect::<Vec<_>>(), list);
+        }
+    }
+
+    fn capacity(joined: &Joined) -> usize {
+        match joined {
+            Joined::Two(two) => two.len(),
+            Joined::Few(few) => few.capacity(),
+            Joined::Many(many) => many.memberships.capacity(),
+        }
+    }
+
+    #[test]
+    fn leaving_rooms_seldom_moves_the_others() {
+        let mut joined = Joined::default();
+        let rooms = 0..Joined::FEW as u32;
+        rooms.clone().for_each(|room| joined.insert(Membership { room, position: 0 }, KEY));
+        let mut capacities: Vec<_> = rooms.filter_map(|room| joined.remove(room).map(|_| capacity(&joined))).collect();
+        capacities.dedup();
+        assert!(capacities.len() < 10, "{capacities:?}");
+    }
+
+    #[test]
+    fn hashes_differ_where_a_table_looks_whatever_is_common_to_the_rooms() {
+        const ROOMS: usize = 4096;
+        let mut random = crate::Random::new(crate::Seed::new([5; 32]));
+        for shift in (0..=20).step_by(4) {
+            let key = u64::from_le_bytes(random.bytes());
+            let (mut places, mut tags) = ([0; ROOMS], [0; 128]);
+            for room in 0..ROOMS as u32 {
+                let hash = hash(key, room << shift);
+                places[hash as usize % ROOMS] = 1;
+                tags[(hash >> 57) as usize] = 1;
+            }
+            // Chance alone would fill 63 %.
+            assert!(places.iter().sum::<usize>() > ROOMS * 3 / 10, "{shift}");
+            assert_eq!(tags, [1; 128], "{shift}");
         }
     }
 

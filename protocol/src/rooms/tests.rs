@@ -52,6 +52,8 @@ fn emit_to_the_room_of_a_sockets_own_id_reaches_it() {
     assert_eq!(resolve(&mut rooms, &["a"], &[]), [a]);
     assert_eq!(resolve(&mut rooms, &["b", "a"], &[]), [b, a]);
     assert_eq!(resolve(&mut rooms, &[], &["a"]), [b]);
+    assert_eq!(resolve(&mut rooms, &["a"], &["b"]), [a]);
+    assert_eq!(resolve(&mut rooms, &["a"], &["a"]), []);
     assert!(rooms.contains(a, "a"));
     assert!(!rooms.contains(a, "b"));
     assert_eq!(rooms.find("b"), Some(b));
@@ -147,10 +149,14 @@ fn empty_rooms_are_freed_and_large_ones_shrink() {
     for slot in &slots {
         rooms.join(*slot, "x");
     }
+    let (mut moves, mut before) = (0, rooms.index.rooms[0].members.capacity());
     for slot in &slots[1..] {
         assert!(rooms.leave(*slot, "x"));
+        let members = &rooms.index.rooms[0].members;
+        assert!(members.capacity() < 4 * (members.len() + 1));
+        moves += usize::from(mem::replace(&mut before, members.capacity()) != members.capacity());
     }
-    assert!(rooms.index.rooms[0].members.capacity() <= 8);
+    assert!(moves < 10, "leaving takes constant time");
     assert!(rooms.leave(slots[0], "x"));
     assert_eq!((rooms.len(), rooms.room_count(), rooms.memberships()), (100, 0, 0));
     assert_eq!(rooms.index.rooms.capacity(), 0);
@@ -193,6 +199,11 @@ fn targets_are_made_from_what_drivers_hold() {
 }
 
 #[test]
+fn the_keys_of_the_names_are_not_shown() {
+    assert!(format!("{:?}", new()).contains("hasher: NameHasher(..)"));
+}
+
+#[test]
 fn a_socket_in_no_room_is_small() {
     assert!(size_of::<Socket>() + size_of::<u32>() <= 48);
     assert_eq!(size_of::<Slot>(), 8);
@@ -210,6 +221,7 @@ fn a_million_memberships() {
         assert!(of(i).all(|room| rooms.join(*slot, &name[room])));
     }
     assert_eq!((rooms.memberships(), rooms.room_count()), (1_000_000, ROOMS));
+    assert_eq!(rooms.met.0.len(), slots.len().div_ceil(64), "one bit for each");
     assert_eq!(resolve(&mut rooms, &["room 7"], &[]).len(), 1000);
     assert_eq!(resolve(&mut rooms, &["room 0", "room 37"], &[]).len(), 1100);
     for (i, slot) in slots.iter().enumerate() {
@@ -344,6 +356,9 @@ proptest! {
         let own = model.ids.len();
         let members: usize = model.rooms.values().map(BTreeSet::len).sum();
         prop_assert_eq!((rooms.len(), rooms.memberships()), (own, members - own));
+        // The room of an id counts if somebody else is in it, too.
+        let joined = |(room, members): &(&String, &BTreeSet<usize>)| members.iter().any(|s| model.ids[s] != **room);
+        prop_assert_eq!(rooms.room_count(), model.rooms.iter().filter(joined).count());
         for (s, slot) in slots.iter().enumerate() {
             let expected = model.order.get(&s).cloned().unwrap_or_default();
             prop_assert_eq!(names(&rooms, *slot), expected);
