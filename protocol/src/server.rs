@@ -255,6 +255,7 @@ impl Connection {
 
 #[cfg(test)]
 mod tests {
+    use alloc::string::String;
     use alloc::vec::Vec;
     use alloc::{format, vec};
     use core::time::Duration;
@@ -285,7 +286,7 @@ mod tests {
 
     /// Runs until there is nothing to do without the outside world, accepts everybody, answers every event, and tells
     /// what happened and what is to be written.
-    fn run(connection: &mut Connection, now: Instant, texts: &[&str]) -> (Vec<alloc::string::String>, Vec<u8>) {
+    fn run(connection: &mut Connection, now: Instant, texts: &[&str]) -> (Vec<String>, Vec<u8>) {
         let mut bytes = frames(texts);
         let mut input = Input::new(&mut bytes);
         let mut log = Vec::new();
@@ -294,7 +295,7 @@ mod tests {
             match connection.next(now, &mut input) {
                 Next::Event(Event::Connect { request, namespace, .. }) => {
                     log.push(format!("connect {namespace}"));
-                    asks = Some(request);
+                    asks = Some((request, String::from(namespace)));
                 }
                 Next::Event(Event::Message { payload, .. }) => log.push(format!("event {}", payload.json())),
                 Next::Event(Event::Ack { id, payload, .. }) => log.push(format!("ack {id} {}", payload.json())),
@@ -316,8 +317,9 @@ mod tests {
                     return (log, Vec::new());
                 }
             }
-            if let Some(request) = asks {
+            if let Some((request, namespace)) = asks {
                 let key = connection.accept(request, &SocketId::from("ann")).unwrap();
+                assert_eq!(connection.namespace(key), Some(&*namespace));
                 assert!(connection.emit(key, encode_event("/", "welcome", &(), None).unwrap()));
                 connection.expect_ack(key, 5, now + Duration::from_secs(3)).unwrap();
             }
@@ -339,6 +341,42 @@ mod tests {
         assert_eq!(log, ["connect /", "event [\"a\"]", "ack 5 [2]"]);
         let expected = [r#"40{"sid":"ann"}"#, r#"42["welcome"]"#].map(Frame::text);
         assert_eq!(written, expected.iter().flat_map(Frame::as_bytes).copied().collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_refused_client_is_told_why() {
+        let mut connection = connection(Transport::WebSocket);
+        let _ = run(&mut connection, at(0), &[]);
+        let mut bytes = frames(&["40"]);
+        let mut input = Input::new(&mut bytes);
+        let Next::Event(Event::Connect { request, .. }) = connection.next(at(0), &mut input) else { panic!() };
+        connection.reject(request, &ConnectError::new("no"));
+        let (log, written) = run(&mut connection, at(0), &[]);
+        assert!(log.is_empty());
+        assert_eq!(written, Frame::text(r#"44{"message":"no"}"#).as_bytes());
+    }
+
+    #[test]
+    fn a_large_message_is_read_into_the_machine_unless_it_is_paused() {
+        let mut connection = joined();
+        let event = format!("[\"{}\"]", "x".repeat(100_000));
+        let mut bytes = frames(&[&format!("42{event}")]);
+        let mut unread = bytes.split_off(1000);
+        let mut input = Input::new(&mut bytes);
+        while !unread.is_empty() {
+            connection.pause(at(0), true);
+            let Next::Io(mut io) = connection.next(at(0), &mut input) else { panic!() };
+            assert!(!io.wants_read() && io.read_target().is_none());
+            connection.pause(at(0), false);
+            let Next::Io(mut io) = connection.next(at(0), &mut input) else { panic!() };
+            assert!(io.wants_read());
+            let target = io.read_target().unwrap();
+            let count = target.len().min(unread.len());
+            target[..count].copy_from_slice(&unread[..count]);
+            io.filled(count);
+            unread.drain(..count);
+        }
+        assert_eq!(run(&mut connection, at(0), &[]).0, [format!("event {event}")]);
     }
 
     #[test]
@@ -399,7 +437,10 @@ mod tests {
         connection.handle_exchange(at(0), exchange(1, ExchangeKind::Poll));
         connection.handle_exchange(at(0), exchange(2, post("40")));
         assert_eq!(run(&mut connection, at(0), &[]).0, vec!["connect /", "answer 200", "answer 200"]);
-        connection.handle_exchange(at(0), exchange(3, post("40\u{1e}42[\"a\"]")));
+        connection.handle_exchange(at(0), exchange(3, ExchangeKind::Upload));
+        connection.handle_refusal(at(0), ExchangeId(3));
+        assert_eq!(run(&mut connection, at(0), &[]).0, [""; 0], "the caller has answered");
+        connection.handle_exchange(at(0), exchange(4, post("40\u{1e}42[\"a\"]")));
         let log = run(&mut connection, at(0), &[]).0;
         assert_eq!(log[..2], ["disconnect forced close", "closed forced close"]);
     }

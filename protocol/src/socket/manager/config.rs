@@ -166,3 +166,39 @@ impl fmt::Debug for Credentials {
         f.write_str("Credentials(..)")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use siphasher::sip::SipHasher13;
+
+    use super::*;
+
+    #[test]
+    fn all_but_chance_counts_in_the_hash() {
+        let hash = |config: &Config| {
+            let mut hasher = SipHasher13::new();
+            config.hash(&mut hasher);
+            hasher.finish()
+        };
+        let changes: [fn(&mut Config); 13] = [
+            |config| config.reconnection = false,
+            |config| config.reconnection_attempts = Some(0),
+            |config| config.reconnection_delay = Duration::ZERO,
+            |config| config.reconnection_delay_max = Duration::ZERO,
+            |config| config.timeout = None,
+            |config| config.connect_timeout = None,
+            |config| config.max_buffered = 0,
+            |config| config.max_buffered_packets = 0,
+            |config| config.max_early = 0,
+            |config| config.max_attachments = 0,
+            |config| config.max_packet = 0,
+            |config| config.attachment_timeout = Duration::ZERO,
+            |config| config.max_acks = 0,
+        ];
+        for (number, change) in changes.iter().enumerate() {
+            let mut config = Config::default();
+            change(&mut config);
+            assert_ne!(hash(&config), hash(&Config::default()), "{number}");
+        }
+    }
+}

@@ -300,6 +300,19 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_socket_that_keeps_memory_is_not_idle() {
+        let idle = Slot::new(1, "/", SocketOptions::default());
+        assert!(idle.is_idle());
+        let kept: [fn(&mut Slot); 3] =
+            [|slot| slot.buffer.reserve(1), |slot| slot.queue.reserve(1), |slot| slot.early.reserve(1)];
+        for keep in kept {
+            let mut slot = idle.clone();
+            keep(&mut slot);
+            assert!(!slot.is_idle());
+        }
+    }
+
+    #[test]
     fn the_last_argument_counts_if_it_is_a_short_string() {
         for (json, last) in [
             (r#"["a","b"]"#, Some(r#""b""#)),

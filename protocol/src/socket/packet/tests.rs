@@ -154,6 +154,8 @@ fn the_payload_of_a_header_decodes() {
     let placeholder = "51-[\"m\",{\"_placeholder\":true,\"num\":0}]";
     assert_eq!(arguments(placeholder).decode::<Binary>().unwrap(), bytes(&[7]));
     assert!(arguments("2[\"m\",x]").decode::<u8>().is_err());
+    let object = parse("2[\"m\",{\"_placeholder\":true,\"num\":0}]").unwrap().into_payload(Vec::new());
+    assert_eq!(object.decode::<Value>().unwrap(), json!({"_placeholder": true, "num": 0}), "row 89");
 }
 
 #[test]
@@ -223,6 +225,8 @@ fn a_tuple_is_the_list_a_unit_is_none_and_anything_else_is_one_argument() {
     #[derive(Serialize)]
     struct Pair(u8, u8);
     #[derive(Serialize)]
+    struct Texts(&'static str, &'static str);
+    #[derive(Serialize)]
     struct New((u8, u8));
     #[derive(Serialize)]
     struct Named {
@@ -255,6 +259,7 @@ fn a_tuple_is_the_list_a_unit_is_none_and_anything_else_is_one_argument() {
     assert_eq!(event(&None::<u8>).0, "2[\"m\",null]");
     assert_eq!(event(&Unit).0, "2[\"m\",null]");
     assert_eq!(event(&Pair(1, 2)).0, "2[\"m\",[1,2]]");
+    assert_eq!(event(&Texts("a", "b")).0, "2[\"m\",[\"a\",\"b\"]]");
     assert_eq!(event(&New((1, 2))).0, "2[\"m\",[1,2]]");
     assert_eq!(event(&Named { a: 1 }).0, "2[\"m\",{\"a\":1}]");
     assert_eq!(event(&Enum::Unit).0, "2[\"m\",\"Unit\"]");
@@ -346,6 +351,71 @@ fn bytes_anywhere_become_attachments_in_depth_first_order() {
         ),
         "row 84"
     );
+}
+
+#[test]
+fn types_are_written_for_people_to_read() {
+    struct Address;
+    impl Serialize for Address {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            if serializer.is_human_readable() {
+                serializer.serialize_str("::1")
+            } else {
+                serializer.serialize_bytes(&[1])
+            }
+        }
+    }
+    assert_eq!(event(&(Address, [Address])).0, "2[\"m\",\"::1\",[\"::1\"]]");
+}
+
+#[test]
+fn what_stays_in_the_encoder_is_the_packet() {
+    let long = "x".repeat(20_000);
+    let mut encoder = Encoder::default();
+    for text in ["", "text", &long] {
+        for binaries in [vec![], vec![bytes(&[1])], vec![bytes(&[1; 300]), bytes(&[])], vec![bytes(long.as_bytes())]] {
+            let args = (text, binaries);
+            let packet = encode_event("/n", "m", &args, Some(7)).unwrap();
+            let frames: Vec<u8> = packet.frames().flat_map(Frame::as_bytes).copied().collect();
+            let encoded = encoder.write_event("/n", "m", &args, Some(7)).unwrap();
+            let mut out = b"before".to_vec();
+            encoded.copy_to(&mut out);
+            assert_eq!(encoded.len(), frames.len());
+            assert_eq!(out.strip_prefix(b"before"), Some(&*frames));
+        }
+    }
+}
+
+#[test]
+fn an_encoder_keeps_its_buffers_unless_they_are_large() {
+    let mut encoder = Encoder::default();
+    encoder.event("/", "m", "small", None).unwrap();
+    assert_ne!(encoder.buffer.capacity(), 0);
+    let huge = "x".repeat(Encoder::KEEP + 1);
+    for args in [(Some(&huge), bytes(&[])), (None, bytes(huge.as_bytes()))] {
+        encoder.write_event("/", "m", &args, None).unwrap();
+        assert!(encoder.buffer.capacity() + encoder.attached.capacity() > Encoder::KEEP);
+        encoder.event("/", "m", "small", None).unwrap();
+        assert!(encoder.buffer.capacity() + encoder.attached.capacity() <= Encoder::KEEP);
+    }
+    encoder.event("/", "m", &huge, None).unwrap();
+    assert_eq!(encoder.buffer.capacity(), 0, "a large packet takes it along");
+}
+
+#[test]
+fn faults_have_words() {
+    use crate::socket::TooManyAcks;
+    use crate::socket::manager::InvalidNamespace;
+    let faults: [(&dyn core::error::Error, &str); 5] = [
+        (&PacketError::TooManyAttachments, "too many attachments"),
+        (&EncodeError::ReservedName, "the event name is reserved"),
+        (&EncodeError::Json("why".to_owned()), "the arguments cannot be written as JSON: why"),
+        (&TooManyAcks, "too many acks are awaited"),
+        (&InvalidNamespace, "this is no name of a namespace"),
+    ];
+    for (fault, words) in faults {
+        assert_eq!(fault.to_string(), words);
+    }
 }
 
 #[test]

@@ -199,7 +199,7 @@ fn credentials_are_an_object_or_absent() {
     assert_eq!(auth(""), Ok(()));
     assert_eq!(auth("{}"), Ok(()));
     assert_eq!(auth::<u8>("{}"), Err(false));
-    for json in ["{", "{}}", "{} x", "{\"a\"}"] {
+    for json in ["{", "{}}", "{} x", "{},{}", "]", "{\"a\"}"] {
         assert_eq!(auth::<()>(json), Err(true), "row 62: {json}");
         assert_eq!(auth::<Value>(json), Err(true), "row 62: {json}");
         let mut malformed = false;
@@ -238,6 +238,7 @@ fn what_is_no_json_is_malformed_whether_or_not_it_is_decoded() {
         "[\"m\",1,\"\u{1}\"]",
         "[\"\\q\",1]",
         "[\"\u{1}\",1]",
+        "[\"a\u{1}b\",1]",
         "[1a,1]",
         "[1.,1]",
         "[\"m\",1,'a']",
@@ -274,6 +275,24 @@ fn json_of_another_shape_costs_the_event_and_not_the_connection() {
     let allowed = format!("[\"m\",{}{}]", "[".repeat(127), "]".repeat(127));
     decode::<Value>(&allowed, &[]);
     decode::<Value>(&allowed, &[&[1]]);
+}
+
+#[test]
+fn what_is_wrong_with_a_shape_is_told() {
+    fn words<T: DeserializeOwned>(args: &str) -> String {
+        let (value, _) = with(&format!("[\"m\",{args}]"), &[&[1]], |payload| payload.decode::<T>().map(drop));
+        value.unwrap_err().to_string()
+    }
+    let is = |words: &str, why: &str| {
+        assert!(words.starts_with(&format!("the payload has another shape: invalid type: {why}")), "{words}");
+    };
+    is(&words::<Tagged>(P0), "byte array, expected enum Tagged");
+    is(&words::<Tagged>(&format!("[{P0}]")), "sequence, expected enum Tagged");
+    is(&words::<Tagged>(&format!("{{\"Unit\":{P0}}}")), "byte array, expected unit");
+    is(&words::<String>(P0), "an attachment, expected a string");
+    is(&words::<Binary>("\"a\""), "string \"a\", expected bytes");
+    is(&words::<Vec<RawArgs>>("[1]"), "newtype struct, expected the whole list of arguments");
+    assert_eq!(words::<u8>("x"), "the payload is not JSON");
 }
 
 #[test]
@@ -434,6 +453,19 @@ fn num_picks_the_attachment_in_any_order_repeatedly_or_not_at_all() {
 }
 
 #[test]
+fn the_last_place_of_an_attachment_takes_the_bytes_themselves() {
+    let bytes = vec![7; 100];
+    let start = bytes.as_ptr();
+    let mut placeholders = Placeholders::default();
+    placeholders.push(bytes);
+    let (json, mut malformed) = (format!("[\"m\",{P0},{P0}]"), false);
+    let payload = Payload::of_event(&json, None, Some(Held::Own(Box::new(placeholders))), &mut malformed);
+    let (copy, own): (Binary, Binary) = payload.decode().unwrap();
+    assert_eq!(copy, own);
+    assert_eq!((copy.0.as_ptr() == start, own.0.as_ptr() == start), (false, true));
+}
+
+#[test]
 fn a_placeholder_is_known_by_its_flag_and_not_by_its_order_or_company() {
     let a: &[u8] = &[1];
     for placeholder in [
@@ -512,9 +544,7 @@ fn raw_arguments_come_back_byte_for_byte() {
     fn echo(json: &str, attachments: &[&[u8]]) -> (String, Vec<Vec<u8>>) {
         let (raw, malformed) = with(json, attachments, |payload| payload.into_raw().unwrap());
         assert!(!malformed);
-        for (raw, sent) in raw.attachments().iter().zip(attachments) {
-            assert_eq!(raw, sent);
-        }
+        assert_eq!(raw.attachments(), attachments);
         let packet = encode_event("/", "m", &raw, Some(7)).unwrap();
         let ack = encode_ack("/", 7, &raw).unwrap();
         let text = |packet: &crate::engine::Packet| {

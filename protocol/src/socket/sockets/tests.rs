@@ -240,6 +240,14 @@ fn a_packet_with_attachments_leaves_nothing_to_the_next() {
 }
 
 #[test]
+fn the_place_of_many_attachments_is_given_back() {
+    let mut world = World::joined(Config::default());
+    world.run(&[r#"510-["a"]"#]).run(&["binary x"; 10]);
+    assert_eq!(world.log, [r#"event / ["a"]"#]);
+    assert_eq!(world.sockets.partial, None);
+}
+
+#[test]
 fn attachments_of_an_ack_that_nobody_awaits_are_not_kept() {
     let mut world = World::joined(Config::default());
     world.run(&[r#"61-7[{"_placeholder":true,"num":0}]"#, "binary x"]);
@@ -375,6 +383,9 @@ fn a_packet_whose_socket_is_disconnected_between_attachments_is_discarded() {
     assert_eq!(world.sockets.partial.as_ref().unwrap().placeholders, Placeholders::default());
     world.run(&["binary y", "0"]);
     assert_eq!(world.log, ["> 1", "disconnect / server namespace disconnect", "connect /"]);
+    let mut world = World::joined(Config::default());
+    world.run(&["0/a", "accept", r#"52-/a,["x"]"#, "binary x", "disconnect /", "binary y"]);
+    assert_eq!(world.log[4..], [r#"event /a ["x"]"#], "no other");
 }
 
 #[test]
@@ -447,6 +458,29 @@ fn connect_is_answered_before_what_the_socket_emits() {
 fn a_payload_that_is_no_json_closes_the_connection_after_its_event() {
     assert_eq!(joined_says(&[r#"2["a",}]"#])[1..], closed_by_parse_error());
     assert_eq!(says(&["0{]}", "accept"]), ["connect / {]}", "close parse error", "void"]);
+}
+
+#[test]
+fn there_are_news_until_all_is_told() {
+    let now = Instant::EPOCH;
+    let mut sockets = Sockets::new(Arc::default(), now);
+    assert!(!sockets.has_news() && sockets.is_empty());
+    let Some(Event::Connect { request, .. }) = sockets.receive(now, Message::Text("0")) else { panic!() };
+    assert!(!sockets.has_news() && !sockets.is_empty(), "a CONNECT waits");
+    let key = sockets.accept(request, &SocketId::from("s0")).unwrap();
+    assert!(sockets.has_news() && !sockets.is_clear(key), "the reply goes first");
+    assert_eq!(sockets.transmit().map(|reply| text(&reply)).as_deref(), Some(r#"0{"sid":"s0"}"#));
+    assert_eq!(sockets.transmit(), None);
+    assert!(!sockets.has_news() && sockets.is_clear(key));
+    sockets.disconnect(key);
+    assert_eq!(sockets.transmit().map(|goodbye| text(&goodbye)).as_deref(), Some("1"));
+    assert!(sockets.has_news() && !sockets.is_empty(), "its disconnect is to be told");
+    assert!(matches!(sockets.advance(now), Next::Event(Event::Disconnect { .. })));
+    assert!(!sockets.has_news() && sockets.is_empty() && !sockets.is_clear(key), "it is gone");
+    sockets.disconnect_all();
+    assert!(sockets.has_news(), "the close is to be told");
+    assert!(matches!(sockets.advance(now), Next::Close(_)));
+    assert!(!sockets.has_news());
 }
 
 #[test]

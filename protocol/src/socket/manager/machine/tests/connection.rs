@@ -37,6 +37,22 @@ fn namespaces_have_names() {
 }
 
 #[test]
+fn there_are_news_until_all_is_told() {
+    let mut world = World::new(config());
+    let key = world.key("/");
+    assert!(!world.manager.has_news());
+    world.manager.connect(world.now, key);
+    assert!(world.manager.has_news(), "a connection is wanted");
+    assert!(matches!(world.manager.next(world.now, &mut None), Next::Open { .. }));
+    assert!(!world.manager.has_news());
+    world.manager.disconnect(key);
+    assert!(matches!(world.manager.next(world.now, &mut None), Next::Event(Event::Closed(_))));
+    assert!(world.manager.has_news(), "the close is to be told");
+    assert!(matches!(world.manager.next(world.now, &mut None), Next::Close(_)));
+    assert!(!world.manager.has_news());
+}
+
+#[test]
 fn an_initial_failure_is_tried_again() {
     let mut world = World::new(config());
     assert_eq!(world.says(&["connect /", "failed"]), ["open", FIRST[0], FIRST[1]]);
@@ -162,13 +178,16 @@ fn nothing_is_left_after_close_whatever_was_going_on() {
 #[test]
 fn attempts_are_limited() {
     let mut world = World::new(Config { reconnection_attempts: Some(2), ..config() });
-    world.run(&["connect /", "failed", "wait 1000", "failed", "wait 2000"]);
+    world.run(&["connect /", "failed", "wait 1000", "failed"]);
+    assert!(!world.manager.is_dormant(), "one more is to come");
+    world.run(&["wait 2000"]);
     let last = [FIRST[0], FIRST[1], "reconnect_failed", "reconnect_error websocket error"];
     assert_eq!(world.says(&["failed"]), last);
     assert_eq!(world.says(&["wait 1000000"]), [""; 0]);
     assert_eq!(world.deadline(), None);
     let key = world.key("/");
     assert!(world.manager.is_active(key), "the next connect is for it");
+    assert!(world.manager.is_dormant() && !world.manager.is_idle());
     assert_eq!(world.says(&["connect /", "failed"]), ["open", FIRST[0], FIRST[1]]);
     assert_eq!(world.says(&["wait 1000"]), ["reconnect_attempt 1", "open"], "counted anew");
     world.run(&["failed", "wait 2000", "failed"]);
@@ -550,6 +569,15 @@ fn disconnect_and_connect_are_not_sent_in_one_breath() {
 }
 
 #[test]
+fn namespaces_that_are_left_together_all_have_their_time() {
+    let mut world = World::connected(config());
+    world.run(&["connect /a", "connect /b", r#"0/a,{"sid":"a"}"#, r#"0/b,{"sid":"b"}"#]);
+    world.run(&["disconnect /a", "disconnect /b"]);
+    assert_eq!(world.says(&["connect /a", "connect /b", "wait 99"]), [""; 0]);
+    assert_eq!(world.says(&["wait 1"]), ["> 0/a,", "> 0/b,"]);
+}
+
+#[test]
 fn credentials_are_asked_for_when_they_can_be_sent() {
     let mut world = World::connected(config());
     world.socket("/a", asked()).run(&["connect /a", "auth t", "disconnect /a"]);
@@ -630,6 +658,17 @@ fn credentials_for_another_connection_are_void() {
         assert_eq!(world.says(&["auth old"]), [""; 0]);
         assert_eq!(world.says(&["auth new"]), [r#"> 0{"token":"new"}"#]);
     }
+}
+
+#[test]
+fn a_socket_for_which_there_are_no_credentials_is_disconnected() {
+    let mut world = World::connected(config());
+    world.socket("/a", asked()).run(&["connect /a", "disconnect /a", "connect /a"]);
+    let key = world.key("/a");
+    let [old, new] = [world.auth.pop_front().unwrap(), world.auth.pop_front().unwrap()];
+    assert!(!world.manager.decline(old) && world.manager.is_active(key), "the request is void");
+    assert!(world.manager.decline(new) && !world.manager.is_active(key));
+    assert_eq!(world.says(&["wait 100000"]), [""; 0]);
 }
 
 #[test]
@@ -742,6 +781,8 @@ fn a_removed_socket_is_forgotten() {
     assert_eq!(world.manager.emit(key, packet(), None), Err(EmitError::Gone));
     assert_eq!(world.manager.emit_with_retries(world.now, key, packet(), 0, None), Err(EmitError::Gone));
     assert_ne!(world.key("/"), key, "the place is another socket's");
+    assert_eq!(world.manager.namespace(key), None);
+    assert_eq!(world.manager.emit(key, packet(), None), Err(EmitError::Gone));
     assert!(world.manager.is_idle());
 }
 

@@ -60,6 +60,14 @@ fn early_attachments_are_kept() {
 }
 
 #[test]
+fn a_placeholder_in_an_early_event_without_attachments_is_an_object() {
+    let mut world = World::new(config());
+    let event = r#"["x",{"_placeholder":true,"num":0}]"#;
+    world.run(&["connect /", "opened", &format!("2{event}")]);
+    assert_eq!(world.says(&[r#"0{"sid":"x"}"#]), [&*format!("event / {event}"), "connect /"]);
+}
+
+#[test]
 fn what_is_emitted_while_early_events_are_told_keeps_its_order() {
     let mut world = World::new(config());
     world.run(&["connect /", "emit / a", "opened", r#"2["x"]"#]);
@@ -284,6 +292,19 @@ fn a_failure_that_nobody_waits_for_any_more_is_not_told() {
     let told = world.says(&["wait 0"]);
     assert!(told.contains(&"failed / 1 socket has been disconnected".to_string()), "{told:?}");
     assert!(!told.contains(&"failed / 0 socket has been disconnected".to_string()), "{told:?}");
+}
+
+#[test]
+fn what_waits_is_counted_in_bytes() {
+    let cost = |namespace, id| Encoder::default().event(namespace, "x", &(), id).unwrap().cost();
+    let [plain, retried, other] = [cost("/", None), cost("/", Some(0)), cost("/a", None)];
+    let mut world = World::new(config());
+    let mut waits = |inputs: &[&str]| world.run(inputs).manager.buffered_bytes();
+    assert_eq!(waits(&["emit / x", "retry / x", "retry / x", "emit /a x"]), plain + 2 * retried + other);
+    assert_eq!(waits(&["connect /", "opened", r#"0{"sid":"x"}"#]), 2 * retried + other);
+    assert_eq!(waits(&["30[]"]), retried + other);
+    assert_eq!(waits(&["31[]"]), other);
+    assert_eq!(waits(&["close"]), 0);
 }
 
 fn with_retries(retries: u32, ms: Option<u64>) -> World {

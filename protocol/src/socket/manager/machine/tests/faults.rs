@@ -164,6 +164,14 @@ fn a_packet_whose_socket_leaves_between_attachments_is_discarded() {
 }
 
 #[test]
+fn the_place_of_a_large_packet_is_given_back() {
+    let mut world = World::connected(config());
+    world.run(&[&format!(r#"51-["{}"]"#, "x".repeat(Partial::<Subject>::KEEP)), "binary x"]);
+    assert_eq!(world.log.len(), 1);
+    assert_eq!(world.manager.partial, None);
+}
+
+#[test]
 fn early_events_are_bounded() {
     let event = r#"2["a"]"#;
     let max_early = 3 * (event.len() + 64);
