@@ -259,7 +259,12 @@ mod tests {
         let mut joined = Joined::default();
         let rooms = 0..Joined::FEW as u32;
         rooms.clone().for_each(|room| joined.insert(Membership { room, position: 0 }, KEY));
-        let mut capacities: Vec<_> = rooms.filter_map(|room| joined.remove(room).map(|_| capacity(&joined))).collect();
+        let mut capacities = Vec::new();
+        for (room, left) in iter::zip(rooms.clone(), rooms.rev()) {
+            joined.remove(room);
+            assert!(capacity(&joined) < 4 * (left as usize + 1), "{left} have a lot of room");
+            capacities.push(capacity(&joined));
+        }
         capacities.dedup();
         assert!(capacities.len() < 10, "{capacities:?}");
     }

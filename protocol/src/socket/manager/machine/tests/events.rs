@@ -62,9 +62,11 @@ fn early_attachments_are_kept() {
 #[test]
 fn a_placeholder_in_an_early_event_without_attachments_is_an_object() {
     let mut world = World::new(config());
-    let event = r#"["x",{"_placeholder":true,"num":0}]"#;
-    world.run(&["connect /", "opened", &format!("2{event}")]);
-    assert_eq!(world.says(&[r#"0{"sid":"x"}"#]), [&*format!("event / {event}"), "connect /"]);
+    let object = serde_json::json!({"_placeholder": true, "num": 0});
+    world.run(&["connect /", "opened", &format!(r#"2["x",{object}]"#)]);
+    let next = world.manager.next(world.now, &mut Some(Message::Text(r#"0{"sid":"x"}"#)));
+    let Next::Event(Event::Message { payload, .. }) = next else { panic!("{next:?}") };
+    assert_eq!(payload.decode::<serde_json::Value>().unwrap(), object);
 }
 
 #[test]
