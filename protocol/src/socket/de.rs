@@ -195,7 +195,6 @@ impl<'de> Reader<'de> {
     fn next(&mut self) -> Result<bool, Error> {
         let first = !core::mem::replace(&mut self.started, true);
         match self.peek() {
-            Some(b',') if self.list && !first => self.at += 1,
             Some(b']') if self.list => return Ok(false),
             next if !self.list => return Ok(first && next.is_some()),
             _ if first => {}
