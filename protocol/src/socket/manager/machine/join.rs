@@ -163,8 +163,8 @@ impl Manager {
         self.early -= early.iter().map(|early| cost(early)).sum::<usize>();
         if phase == Phase::Flushing {
             self.news.retain(|news| match news {
-                News::Flush(key) => *key != socket,
                 News::Replay(early) => early.subject.is_none_or(|subject| subject.socket() != socket),
+                // Nothing is flushed for it any more.
                 _ => true,
             });
         }
