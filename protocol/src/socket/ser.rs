@@ -30,12 +30,11 @@ pub(super) fn write_list<A: Serialize + ?Sized>(
         _ => {}
     }
     let attachments = Attachments { frames: Cell::new(mem::take(attached)), count: Cell::new(0) };
-    match args.serialize(Arguments { out, attachments: &attachments, expected: Expected::List }) {
-        Ok(()) => {}
-        Err(Refusal::Single) => {
-            write_argument(out, args, &attachments).map_err(|error| error.to_string())?;
-        }
-        Err(Refusal::Json(why)) => return Err(why),
+    let head = out.len();
+    if args.serialize(Arguments { out, attachments: &attachments, expected: Expected::List }).is_err() {
+        // This is one argument, or a list that cannot be written as one either, for the same reason.
+        out.truncate(head);
+        write_argument(out, args, &attachments).map_err(|error| error.to_string())?;
     }
     out.push(b']');
     *attached = attachments.frames.into_inner();
@@ -117,31 +116,22 @@ enum Expected {
     Plain,
 }
 
-enum Refusal {
-    Single,
-    Json(String),
-}
+/// This is a single argument, or cannot be written: then serde_json says why. Which of the two is not told here, since types
+/// may put what a serializer says in words of their own.
+#[derive(Debug)]
+struct Refusal;
 
 impl Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Single => f.write_str("a single argument"),
-            Self::Json(why) => f.write_str(why),
-        }
-    }
-}
-
-impl fmt::Debug for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Display::fmt(self, f)
+        f.write_str("this is no list of arguments")
     }
 }
 
 impl core::error::Error for Refusal {}
 
 impl ser::Error for Refusal {
-    fn custom<T: Display>(message: T) -> Self {
-        Self::Json(message.to_string())
+    fn custom<T: Display>(_: T) -> Self {
+        Self
     }
 }
 
@@ -149,7 +139,7 @@ impl ser::Error for Refusal {
 macro_rules! single {
     ($($method:ident: $type:ty),* $(,)?) => {
         $(fn $method(self, _: $type) -> Result<(), Refusal> {
-            Err(Refusal::Single)
+            Err(Refusal)
         })*
     };
 }
@@ -168,17 +158,17 @@ impl Serializer for Arguments<'_> {
     type SerializeStructVariant = Never;
 
     fn serialize_tuple(self, _: usize) -> Result<Self, Refusal> {
-        if self.expected == Expected::List { Ok(self) } else { Err(Refusal::Single) }
+        if self.expected == Expected::List { Ok(self) } else { Err(Refusal) }
     }
 
     fn serialize_unit(self) -> Result<(), Refusal> {
-        if self.expected == Expected::List { Ok(()) } else { Err(Refusal::Single) }
+        if self.expected == Expected::List { Ok(()) } else { Err(Refusal) }
     }
 
     fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<Self, Refusal> {
         match self.expected {
             Expected::List if name == raw::TOKEN => Ok(Self { expected: Expected::RawPart, ..self }),
-            _ => Err(Refusal::Single),
+            _ => Err(Refusal),
         }
     }
 
@@ -194,10 +184,10 @@ impl Serializer for Arguments<'_> {
                 separate(self.out);
                 if !write_plain(self.out, text) {
                     self.out.truncate(before);
-                    return Err(Refusal::Single);
+                    return Err(Refusal);
                 }
             }
-            Expected::List => return Err(Refusal::Single),
+            Expected::List => return Err(Refusal),
         }
         Ok(())
     }
@@ -214,7 +204,7 @@ impl Serializer for Arguments<'_> {
                 self.out.extend_from_slice(itoa::Buffer::new().format(number).as_bytes());
                 self.out.push(b'}');
             }
-            Expected::List => return Err(Refusal::Single),
+            Expected::List => return Err(Refusal),
         }
         Ok(())
     }
@@ -227,19 +217,19 @@ impl Serializer for Arguments<'_> {
     }
 
     fn serialize_none(self) -> Result<(), Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn serialize_some<T: Serialize + ?Sized>(self, _: &T) -> Result<(), Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn serialize_newtype_struct<T: Serialize + ?Sized>(self, _: &'static str, _: &T) -> Result<(), Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn serialize_unit_variant(self, _: &'static str, _: u32, _: &'static str) -> Result<(), Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn serialize_newtype_variant<T: Serialize + ?Sized>(
@@ -249,31 +239,31 @@ impl Serializer for Arguments<'_> {
         _: &'static str,
         _: &T,
     ) -> Result<(), Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn serialize_seq(self, _: Option<usize>) -> Result<Never, Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn serialize_tuple_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Never, Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn serialize_map(self, _: Option<usize>) -> Result<Never, Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn serialize_struct(self, _: &'static str, _: usize) -> Result<Never, Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn serialize_struct_variant(self, _: &'static str, _: u32, _: &'static str, _: usize) -> Result<Never, Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 
     fn collect_str<T: Display + ?Sized>(self, _: &T) -> Result<(), Refusal> {
-        Err(Refusal::Single)
+        Err(Refusal)
     }
 }
 
@@ -286,7 +276,7 @@ impl SerializeTuple for Arguments<'_> {
         let plain = Arguments { out: self.out, attachments: self.attachments, expected: Expected::Plain };
         match value.serialize(plain) {
             Ok(()) => Ok(()),
-            Err(_) => write_argument(self.out, value, self.attachments).map_err(ser::Error::custom),
+            Err(Refusal) => write_argument(self.out, value, self.attachments).map_err(|_| Refusal),
         }
     }
 

@@ -353,6 +353,24 @@ fn bytes_anywhere_become_attachments_in_depth_first_order() {
     );
 }
 
+/// A type may put what a serializer says in its own words.
+#[test]
+fn an_argument_that_words_refusals_itself_is_written() {
+    struct Wrapped<T>(T);
+    impl<T: Serialize> Serialize for Wrapped<T> {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            self.0.serialize(serializer).map_err(|error| serde::ser::Error::custom(format_args!("wrapped: {error}")))
+        }
+    }
+    assert_eq!(event(&Wrapped("a")).0, "2[\"m\",\"a\"]");
+    assert_eq!(event(&Wrapped((1, bytes(&[1])))), event(&(1, bytes(&[1]))));
+    assert_eq!(event(&(Wrapped(1), Wrapped("\n"))).0, "2[\"m\",1,\"\\n\"]");
+    let keyed = || Wrapped(Keyed(vec![(bytes(&[1]), 1)]));
+    let words = Err(EncodeError::Json("wrapped: key must be a string".to_owned()));
+    assert_eq!(encode_event("/", "m", &keyed(), None), words);
+    assert_eq!(encode_event("/", "m", &(bytes(&[1]), keyed()), None), words);
+}
+
 #[test]
 fn types_are_written_for_people_to_read() {
     struct Address;
