@@ -167,7 +167,7 @@ impl Serializer for Arguments<'_> {
 
     fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<Self, Refusal> {
         match self.expected {
-            Expected::List if name == raw::TOKEN => Ok(Self { expected: Expected::RawPart, ..self }),
+            Expected::List if name == raw::TOKEN => Ok(self),
             _ => Err(Refusal),
         }
     }
@@ -426,10 +426,6 @@ impl<'a, S: Serializer> Serializer for Attaching<'a, S> {
         len: usize,
     ) -> Result<Self::SerializeStructVariant, S::Error> {
         self.around(|inner| inner.serialize_struct_variant(name, index, variant, len))
-    }
-
-    fn is_human_readable(&self) -> bool {
-        self.inner.is_human_readable()
     }
 }
 
