@@ -428,6 +428,21 @@ mod tests {
     }
 
     #[test]
+    fn a_socket_that_is_disconnected_leaves_the_connection_open() {
+        let mut connection = connection(Transport::WebSocket);
+        let _ = run(&mut connection, at(0), &[]);
+        let mut bytes = frames(&["40"]);
+        let mut input = Input::new(&mut bytes);
+        let Next::Event(Event::Connect { request, .. }) = connection.next(at(0), &mut input) else { panic!() };
+        let key = connection.accept(request, &SocketId::from("ann")).unwrap();
+        let _ = run(&mut connection, at(0), &[]);
+        connection.disconnect(key);
+        let (log, written) = run(&mut connection, at(1), &[]);
+        assert_eq!(log, ["disconnect server namespace disconnect"]);
+        assert_eq!(written, Frame::text("41").as_bytes());
+    }
+
+    #[test]
     fn polling_works_alike() {
         let mut connection = connection(Transport::Polling);
         let exchange = |id, kind| Exchange { id: ExchangeId(id), kind };
@@ -443,5 +458,10 @@ mod tests {
         connection.handle_exchange(at(0), exchange(4, post("40\u{1e}42[\"a\"]")));
         let log = run(&mut connection, at(0), &[]).0;
         assert_eq!(log[..2], ["disconnect forced close", "closed forced close"]);
+
+        let mut connection = self::connection(Transport::Polling);
+        connection.handle_exchange(at(0), exchange(0, ExchangeKind::Upload));
+        connection.handle_abort(at(0), ExchangeId(0));
+        assert_eq!(run(&mut connection, at(0), &[]).0[..1], ["closed transport error"], "its packets are lost");
     }
 }

@@ -368,16 +368,19 @@ mod tests {
 
     #[test]
     fn placeholders_alone_are_found_without_a_scan() {
-        let p = |number| format!("{{\"_placeholder\":true,\"num\":{number}}}");
+        let p = |number: &str| format!("{{\"_placeholder\":true,\"num\":{number}}}");
         for (json, head) in [
-            (format!("[\"m\",{}]", p(0)), 4),
-            (format!("[\"m\",{},{}]", p(1), p(0)), 4),
-            (format!("[{},{}]", p(0), p(1)), 1),
+            (format!("[\"m\",{}]", p("0")), 4),
+            (format!("[\"m\",{},{}]", p("1"), p("0")), 4),
+            (format!("[{},{}]", p("0"), p("1")), 1),
         ] {
             assert_eq!(found(&json, head), scan(&json, 2).ok(), "{json}");
         }
         for (json, head) in [("[\"m\"]", 4), ("[]", 1), ("[", 1), ("", 0)] {
             assert_eq!(found(json, head), None, "{json}");
+        }
+        for number in ["", "00", "01", "+1"] {
+            assert_eq!(found(&format!("[\"m\",{}]", p(number)), 4), None, "{number}");
         }
     }
 }

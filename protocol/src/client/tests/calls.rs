@@ -1,4 +1,6 @@
 use super::*;
+use crate::socket::encode_ack;
+use crate::websocket::Frame;
 
 #[test]
 fn what_is_to_be_written_is_taken_whole() {
@@ -27,7 +29,7 @@ fn a_large_message_is_read_straight_into_the_client() {
     let (mut world, _) = World::new(&[Transport::WebSocket]);
     world.run();
     let text = format!(r#"["large","{}"]"#, "x".repeat(50_000));
-    let mut bytes = crate::websocket::Frame::text(&["42", &text].concat()).as_bytes().to_vec();
+    let mut bytes = Frame::text(&["42", &text].concat()).as_bytes().to_vec();
     let (head, mut tail) = bytes.split_at_mut(100);
     let mut input = Input::new(head);
     let event = loop {
@@ -116,4 +118,36 @@ fn a_client_is_idle_when_its_goodbye_is_delivered() {
     assert!(world.client.manager().is_idle() && !world.client.is_idle());
     world.run();
     assert!(world.client.is_idle());
+}
+
+#[test]
+fn an_event_is_answered_as_long_as_its_socket_is_connected() {
+    let (mut world, socket) = World::new(&[Transport::WebSocket]);
+    world.run();
+    let mut bytes = Frame::text(r#"427["ask"]"#).as_bytes().repeat(2);
+    let mut input = Input::new(&mut bytes);
+    let mut requests = Vec::new();
+    loop {
+        match world.client.next(world.now, &mut input) {
+            Next::Event(Event::Message { ack, .. }) => requests.extend(ack),
+            Next::Io(_) => break,
+            _ => {}
+        }
+    }
+    let [request, late] = <[_; 2]>::try_from(requests).unwrap();
+    assert!(world.client.answer(request, encode_ack("/", 7, &("yes",)).unwrap()));
+    let Next::Io(mut io) = world.client.next(world.now, &mut Input::empty()) else { panic!() };
+    let mut expected = Vec::new();
+    Frame::text(r#"437["yes"]"#).write_masked([0; 4], &mut expected);
+    assert_eq!(io.take_pending().len(), expected.len());
+    world.client.disconnect(socket);
+    assert!(!world.client.answer(late, encode_ack("/", 7, &("no",)).unwrap()));
+}
+
+#[test]
+fn a_stream_that_breaks_is_told_as_a_fault() {
+    let (mut world, _) = World::new(&[Transport::WebSocket]);
+    world.run();
+    world.client.handle_stream_failed(world.now, "broken");
+    assert_eq!(world.run(), ["error websocket error: broken", "disconnect transport error", "close transport error"]);
 }
