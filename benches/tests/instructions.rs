@@ -8,7 +8,7 @@ use socketio_benches::{FLOOR, instructions};
 #[test]
 fn codecs_cost_little_more_than_serde_json_alone() {
     if cfg!(debug_assertions) {
-        return say("NOT MEASURED: the bars hold for optimised builds");
+        return say("NOT MEASURED: the bars hold for optimised builds; see CONTRIBUTING.md");
     }
     if Command::new("valgrind").arg("--version").output().is_err() {
         return say("NOT MEASURED: instructions are counted by valgrind, which is not installed");

@@ -1,4 +1,4 @@
-//! Coverage-guided fuzzing of `socketio-protocol`, by cargo-fuzz and libFuzzer; see `fuzz/README.md` for how it is run.
+//! Coverage-guided fuzzing of `socketio-protocol`, by libFuzzer; see `fuzz/README.md` for how it is run.
 //!
 //! A target is a function of some bytes that panics when a promise of the product is broken. Each has a module here, a
 //! word in [`TARGETS`], a program of three lines in `fuzz_targets/`, seeds in `corpus/`, and in `mutations/` a fault that
@@ -70,7 +70,7 @@ targets! {
     typed
 }
 
-/// The program of a target: under cargo-fuzz it fuzzes, in any other build it runs the files that it is given.
+/// The program of a target: built by `fuzz/build` or cargo-fuzz it fuzzes, in any other build it runs the files that it is given.
 #[macro_export]
 macro_rules! target {
     ($name:ident) => {

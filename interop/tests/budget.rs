@@ -1,4 +1,4 @@
-//! What a connection and an echoed event may cost, measured on the example servers.
+//! What a connection and an echoed event may cost, measured on servers of ours.
 //!
 //! CPU time is compared with the bare server `limit` in the same run; figures of one machine mean nothing on another.
 //! Only optimised builds are held to that budget. What is allocated is the same in every build.
@@ -83,7 +83,7 @@ fn an_idle_connection_holds_at_most_two_kilobytes_of_heap() {
 /// One measurement at a time; `None` where there is nothing to measure.
 fn measured() -> Option<MutexGuard<'static, ()>> {
     if cfg!(debug_assertions) {
-        say("NOT MEASURED: CPU time is of optimised builds");
+        say("NOT MEASURED: CPU time is of optimised builds; see CONTRIBUTING.md");
         return None;
     }
     if !Path::new("/proc/self/schedstat").exists() {

@@ -1,4 +1,4 @@
-"""python-socketio as an ASGI application on uvicorn: the handlers of our example `bench server`."""
+"""python-socketio as an ASGI application on uvicorn: the handlers of our `measured` server."""
 
 import argparse
 import socket

@@ -1,6 +1,7 @@
 //! The bodies of the adapters' examples, once for every runtime.
 //!
-//! Each function here is a whole program. An adapter's example names its [`Platform`] and calls it.
+//! Each function here is a whole program. An adapter's example names its [`Platform`] and calls it; [`Measured`] is run by
+//! `benches/measured`.
 
 pub mod chat;
 pub mod checks;

@@ -29,12 +29,13 @@ pub(super) fn write_list<A: Serialize + ?Sized>(
         Some(event) if !write_plain(out, event) => write_json(out, event).map_err(|error| error.to_string())?,
         _ => {}
     }
-    let attachments = Attachments { frames: Cell::new(mem::take(attached)), count: Cell::new(0) };
-    let head = out.len();
+    let attachments = Attachments { frames: Cell::new(mem::take(attached)), ..Attachments::default() };
     if args.serialize(Arguments { out, attachments: &attachments, expected: Expected::List }).is_err() {
-        // This is one argument, or a list that cannot be written as one either, for the same reason.
-        out.truncate(head);
+        // One argument; or a list, of which serde_json finds the same fault, and says which.
         write_argument(out, args, &attachments).map_err(|error| error.to_string())?;
+        if attachments.in_list.get() {
+            return Err(String::from("an argument fails only at times"));
+        }
     }
     out.push(b']');
     *attached = attachments.frames.into_inner();
@@ -84,9 +85,12 @@ fn separate(out: &mut Vec<u8>) {
 }
 
 /// The attachments found so far, as finished frames in the order of their numbers.
+#[derive(Default)]
 struct Attachments {
     frames: Cell<Vec<u8>>,
     count: Cell<usize>,
+    /// Whether they are those of a list of arguments.
+    in_list: Cell<bool>,
 }
 
 impl Attachments {
@@ -104,6 +108,13 @@ struct Arguments<'a> {
     out: &'a mut Vec<u8>,
     attachments: &'a Attachments,
     expected: Expected,
+}
+
+impl Arguments<'_> {
+    fn begin_list(self) -> Self {
+        self.attachments.in_list.set(true);
+        self
+    }
 }
 
 #[derive(Copy, Clone, PartialEq, Eq)]
@@ -158,7 +169,7 @@ impl Serializer for Arguments<'_> {
     type SerializeStructVariant = Never;
 
     fn serialize_tuple(self, _: usize) -> Result<Self, Refusal> {
-        if self.expected == Expected::List { Ok(self) } else { Err(Refusal) }
+        if self.expected == Expected::List { Ok(self.begin_list()) } else { Err(Refusal) }
     }
 
     fn serialize_unit(self) -> Result<(), Refusal> {
@@ -167,7 +178,7 @@ impl Serializer for Arguments<'_> {
 
     fn serialize_tuple_struct(self, name: &'static str, _: usize) -> Result<Self, Refusal> {
         match self.expected {
-            Expected::List if name == raw::TOKEN => Ok(self),
+            Expected::List if name == raw::TOKEN => Ok(self.begin_list()),
             _ => Err(Refusal),
         }
     }

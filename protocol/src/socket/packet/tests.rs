@@ -4,6 +4,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec;
 use alloc::vec::Vec;
+use core::cell::Cell;
 use core::str;
 
 use proptest::prelude::*;
@@ -369,6 +370,27 @@ fn an_argument_that_words_refusals_itself_is_written() {
     let words = Err(EncodeError::Json("wrapped: key must be a string".to_owned()));
     assert_eq!(encode_event("/", "m", &keyed(), None), words);
     assert_eq!(encode_event("/", "m", &(bytes(&[1]), keyed()), None), words);
+}
+
+#[test]
+fn a_list_of_which_an_argument_fails_once_is_not_sent_as_one_argument() {
+    /// It fails so many times.
+    struct Busy(Cell<u8>);
+    impl Serialize for Busy {
+        fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+            match self.0.get() {
+                0 => serializer.serialize_bool(true),
+                times => {
+                    self.0.set(times - 1);
+                    Err(serde::ser::Error::custom("busy"))
+                }
+            }
+        }
+    }
+    let busy = |times| (bytes(&[1]), Busy(Cell::new(times)));
+    assert!(event(&busy(1)).0.ends_with(",true]"), "each argument is tried twice");
+    let error = EncodeError::Json("an argument fails only at times".to_owned());
+    assert_eq!(encode_event("/", "m", &busy(2), None), Err(error));
 }
 
 #[test]

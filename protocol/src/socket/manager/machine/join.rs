@@ -162,9 +162,9 @@ impl Manager {
         slot.leave(to);
         self.early -= early.iter().map(|early| cost(early)).sum::<usize>();
         if phase == Phase::Flushing {
+            // A flush may stay: when its turn comes, there is nothing to flush.
             self.news.retain(|news| match news {
                 News::Replay(early) => early.subject.is_none_or(|subject| subject.socket() != socket),
-                // Nothing is flushed for it any more.
                 _ => true,
             });
         }
