@@ -332,6 +332,16 @@ mod tests {
         connection
     }
 
+    /// A connection whose client waits to be let in.
+    fn asked() -> (Connection, ConnectRequest) {
+        let mut connection = connection(Transport::WebSocket);
+        let _ = run(&mut connection, at(0), &[]);
+        let mut bytes = frames(&["40"]);
+        let mut input = Input::new(&mut bytes);
+        let Next::Event(Event::Connect { request, .. }) = connection.next(at(0), &mut input) else { panic!() };
+        (connection, request)
+    }
+
     #[test]
     fn messages_become_events_and_packets_frames() {
         let mut connection = connection(Transport::WebSocket);
@@ -345,11 +355,7 @@ mod tests {
 
     #[test]
     fn a_refused_client_is_told_why() {
-        let mut connection = connection(Transport::WebSocket);
-        let _ = run(&mut connection, at(0), &[]);
-        let mut bytes = frames(&["40"]);
-        let mut input = Input::new(&mut bytes);
-        let Next::Event(Event::Connect { request, .. }) = connection.next(at(0), &mut input) else { panic!() };
+        let (mut connection, request) = asked();
         connection.reject(request, &ConnectError::new("no"));
         let (log, written) = run(&mut connection, at(0), &[]);
         assert!(log.is_empty());
@@ -429,11 +435,7 @@ mod tests {
 
     #[test]
     fn a_socket_that_is_disconnected_leaves_the_connection_open() {
-        let mut connection = connection(Transport::WebSocket);
-        let _ = run(&mut connection, at(0), &[]);
-        let mut bytes = frames(&["40"]);
-        let mut input = Input::new(&mut bytes);
-        let Next::Event(Event::Connect { request, .. }) = connection.next(at(0), &mut input) else { panic!() };
+        let (mut connection, request) = asked();
         let key = connection.accept(request, &SocketId::from("ann")).unwrap();
         let _ = run(&mut connection, at(0), &[]);
         connection.disconnect(key);
