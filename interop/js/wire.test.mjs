@@ -11,7 +11,7 @@ import { upgradeCases } from "./wire/upgrade.mjs";
 
 onWorkers("the wire", (flags) => {
   const small = { ...flags, maxPayload: 20_000, upgradeTimeoutMs: 200, connectTimeoutMs: 400 };
-  const beating = { ...flags, pingIntervalMs: 200, pingTimeoutMs: 200 };
+  const beating = { ...flags, pingIntervalMs: 200, pingTimeoutMs: 400 };
 
   engine("polling", small, { ...pollingCases, ...pollingFaults });
   engine("the upgrade", small, upgradeCases);

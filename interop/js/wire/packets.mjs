@@ -49,8 +49,8 @@ const brings = (packets, expected) => async (server) => {
 
 export const packetFaults = {
   "54 closes a WebSocket that sends nothing in time": async (server) => {
-    const socket = await RawSocket.session(server);
     const start = performance.now();
+    const socket = await RawSocket.session(server);
     assert.equal(await socket.close(), 1005);
     assert.ok(performance.now() - start > 390);
   },
@@ -320,7 +320,7 @@ export const packetCases = {
   },
 };
 
-/** For a server with a ping interval of 200 ms and a ping timeout of 200 ms. */
+/** For a server with a ping interval of 200 ms and a ping timeout of 400 ms. */
 export const attachmentTimeout = {
   "closes when attachments do not come within a ping cycle": async (server) => {
     const socket = await RawSocket.connected(server);

@@ -148,8 +148,8 @@ export const upgradeCases = {
 
   "38 closes only the new transport when the upgrade takes too long": async (server) => {
     for (const open of [probing, probed]) {
-      const { session, socket } = await open(server);
       const start = performance.now();
+      const { session, socket } = await open(server);
       await socket.close(2_000);
       assert.ok(performance.now() - start > 150);
       await goesOn(session);
