@@ -71,7 +71,7 @@ impl World for Both {
 impl Both {
     fn run(&mut self) {
         let late = self.trial.is_late();
-        let mut arriving = self.trial.arriving(mem::take(&mut self.network.inbound), late);
+        let mut arriving = self.trial.arriving(mem::take(&mut self.network.inbound), late, self.network.is_slow());
         loop {
             self.drain(&mut arriving);
             if arriving.is_over() {

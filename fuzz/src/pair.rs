@@ -65,6 +65,8 @@ struct Side {
     connected: bool,
     /// The socket of the server that let the client in last, while it is there.
     peer: Option<(usize, SocketKey)>,
+    /// The latest of the client's connections over which it was let in.
+    latest: usize,
     up: Flow,
     down: Flow,
     /// Ids of the events of the client, and the server, that are to be answered.
@@ -107,7 +109,7 @@ impl World for Pair {
             let socket = client.socket(namespace, SocketOptions::default()).expect("a name");
             client.connect(trial.now(), socket);
             let asked = [BTreeSet::new(), BTreeSet::new()];
-            Side { socket, connected: false, peer: None, up: Flow::default(), down: Flow::default(), asked }
+            Side { socket, connected: false, peer: None, latest: 0, up: Flow::default(), down: Flow::default(), asked }
         });
         let mut engine = engine::Config::default();
         engine.max_payload = *ops.pick(&[1_000_000, 100]);
@@ -481,10 +483,13 @@ fn take_server_event(sides: &mut [Side], index: usize, event: Event<'_>, trial: 
 }
 
 impl Side {
-    /// The server has let the client in. What it has said to an earlier socket may be lost.
+    /// The server has let the client in. What it has said to an earlier socket may be lost. It counts no more if the client
+    /// has come over a later connection since.
     fn join(&mut self, server: usize, socket: SocketKey) {
-        self.part();
-        self.peer = Some((server, socket));
+        if server >= self.latest {
+            self.part();
+            (self.peer, self.latest) = (Some((server, socket)), server);
+        }
     }
 
     fn part(&mut self) {

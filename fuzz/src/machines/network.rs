@@ -209,6 +209,11 @@ impl Network {
         self.stream = Stream::Asked;
     }
 
+    /// Whether the stream does not take all that there is to write.
+    pub(crate) fn is_slow(&self) -> bool {
+        self.room < usize::MAX
+    }
+
     /// What the machine gives up, or what ends.
     pub(crate) fn close_stream(&mut self) {
         assert!(self.has_stream(), "there is no stream to close");
