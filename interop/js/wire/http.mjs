@@ -376,7 +376,7 @@ export const heartbeatCases = {
 
   "8 gives up a session whose ping nobody collects": async (server) => {
     const session = await Polling.open(server);
-    await sleep(650);
+    await sleep(800);
     refused(await session.get(), 1);
   },
 
