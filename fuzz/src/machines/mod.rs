@@ -132,8 +132,8 @@ impl Trial {
 
     /// What is to be lent to the machine. Nothing comes first, so that what is due without it happens in front of it;
     /// unless it is `late`, when what was received counts before the time. Where a ping may be among it, it comes at once:
-    /// of those that do, the last one is answered, and others in pieces one by one. And where a client's machine can write
-    /// only `slowly`: what it has offered between pieces goes out in front of a close frame that would have taken its place.
+    /// of those that do, the last one is answered, and others in pieces one by one. So it does where a client writes
+    /// `slowly`: what it offers between pieces would go out in front of a close frame that else takes its place.
     pub(crate) fn arriving(&mut self, bytes: Vec<u8>, late: bool, slowly: bool) -> Arriving {
         const PING: u8 = 0x89;
         self.allow(bytes.len());
