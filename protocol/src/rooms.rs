@@ -39,7 +39,7 @@ use crate::{Random, Seed, SocketId};
 
 mod joined;
 
-use joined::{Joined, Membership};
+use joined::{Joined, Key, Membership};
 
 /// A connected socket in [`Rooms`]: never valid again after the socket was removed.
 #[derive(Copy, Clone, Debug, PartialEq, Eq, Hash)]
@@ -83,7 +83,7 @@ impl Rooms {
     pub fn new(seed: Seed) -> Self {
         let mut random = Random::new(seed);
         let hasher = NameHasher::new(&mut random);
-        let key = u64::from_le_bytes(random.bytes());
+        let key = Key::new(&mut random);
         Self { index: Index::new(hasher, key), places: Places::default(), met: Met::default() }
     }
 
@@ -209,8 +209,7 @@ impl Rooms {
 #[derive(Clone, Debug)]
 struct Index {
     hasher: NameHasher,
-    /// Of the hash tables of numbers.
-    key: u64,
+    key: Key,
     ids: HashTable<u32>,
     sockets: Vec<Socket>,
     free_sockets: Vec<u32>,
@@ -235,7 +234,7 @@ struct Room {
 }
 
 impl Index {
-    fn new(hasher: NameHasher, key: u64) -> Self {
+    fn new(hasher: NameHasher, key: Key) -> Self {
         Self {
             hasher,
             key,

@@ -1,8 +1,10 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use core::{iter, mem};
+use core::{fmt, iter, mem};
 
 use hashbrown::HashTable;
+
+use crate::Random;
 
 /// A room that a socket is in, and its position among the members.
 #[derive(Copy, Clone, Debug, PartialEq, Eq)]
@@ -37,7 +39,7 @@ pub(super) struct Many {
     memberships: Vec<Membership>,
     gaps: usize,
     index: HashTable<u32>,
-    key: u64,
+    key: Key,
 }
 
 impl Default for Joined {
@@ -88,7 +90,7 @@ impl Joined {
     }
 
     /// Adds a room that is not in it yet. `key` makes a hash table safe from chosen rooms.
-    pub(super) fn insert(&mut self, joined: Membership, key: u64) {
+    pub(super) fn insert(&mut self, joined: Membership, key: Key) {
         match self {
             Self::Two(two) => match two.iter_mut().find(|place| !place.is_some()) {
                 Some(place) => *place = joined,
@@ -136,7 +138,7 @@ impl Joined {
 impl Many {
     fn find(&self, room: u32) -> Option<usize> {
         let is_it = |at: &u32| self.memberships.get(*at as usize).is_some_and(|joined| joined.room == room);
-        self.index.find(hash(self.key, room), is_it).map(|at| *at as usize)
+        self.index.find(self.key.hash(room), is_it).map(|at| *at as usize)
     }
 
     fn insert(&mut self, joined: Membership) {
@@ -146,14 +148,14 @@ impl Many {
 
     fn enter(&mut self, at: usize, room: u32) {
         let Self { memberships, index, key, .. } = self;
-        let hash_at = |at: &u32| memberships.get(*at as usize).map_or(0, |joined| hash(*key, joined.room));
-        index.insert_unique(hash(*key, room), super::number(at), hash_at);
+        let hash_at = |at: &u32| memberships.get(*at as usize).map_or(0, |joined| key.hash(joined.room));
+        index.insert_unique(key.hash(room), super::number(at), hash_at);
     }
 
     /// Leaves a gap, so that the others stay where they are until half of all are gaps. Gives what is left when that is
     /// few.
     fn remove(&mut self, room: u32, at: usize) -> Option<Vec<Membership>> {
-        if let Ok(entry) = self.index.find_entry(hash(self.key, room), |known| *known as usize == at) {
+        if let Ok(entry) = self.index.find_entry(self.key.hash(room), |known| *known as usize == at) {
             entry.remove();
         }
         if let Some(joined) = self.memberships.get_mut(at) {
@@ -198,10 +200,26 @@ fn find(memberships: &[Membership], room: u32) -> Option<usize> {
     rest.iter().position(is_it).map(|at| chunks.len() * AT_ONCE + at)
 }
 
-/// Spreads the numbers of rooms over 64 bits: their product with an odd number, folded.
-fn hash(key: u64, room: u32) -> u64 {
-    let product = u128::from(key ^ u64::from(room)) * 0x9e37_79b9_7f4a_7c15;
-    (product as u64) ^ (product >> 64) as u64
+/// Hashes numbers of rooms, so that peers cannot choose rooms that collide.
+#[derive(Copy, Clone)]
+pub(super) struct Key(u64);
+
+impl Key {
+    pub(super) fn new(random: &mut Random) -> Self {
+        Self(u64::from_le_bytes(random.bytes()))
+    }
+
+    /// Spreads a number over 64 bits: its product with an odd number, folded.
+    fn hash(self, room: u32) -> u64 {
+        let product = u128::from(self.0 ^ u64::from(room)) * 0x9e37_79b9_7f4a_7c15;
+        (product as u64) ^ (product >> 64) as u64
+    }
+}
+
+impl fmt::Debug for Key {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Key(..)")
+    }
 }
 
 #[cfg(test)]
@@ -210,7 +228,7 @@ mod tests {
 
     use super::*;
 
-    const KEY: u64 = 7;
+    const KEY: Key = Key(7);
 
     /// Rooms of a socket that joins and leaves in turns, so that it is in few and in many.
     fn rooms() -> impl Strategy<Value = Vec<(bool, u32)>> {
@@ -274,10 +292,10 @@ mod tests {
         const ROOMS: usize = 4096;
         let mut random = crate::Random::new(crate::Seed::new([5; 32]));
         for shift in (0..=20).step_by(4) {
-            let key = u64::from_le_bytes(random.bytes());
+            let key = Key::new(&mut random);
             let (mut places, mut tags) = ([0; ROOMS], [0; 128]);
             for room in 0..ROOMS as u32 {
-                let hash = hash(key, room << shift);
+                let hash = key.hash(room << shift);
                 places[hash as usize % ROOMS] = 1;
                 tags[(hash >> 57) as usize] = 1;
             }

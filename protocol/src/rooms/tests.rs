@@ -200,8 +200,14 @@ fn targets_are_made_from_what_drivers_hold() {
 }
 
 #[test]
-fn the_keys_of_the_names_are_not_shown() {
-    assert!(format!("{:?}", new()).contains("hasher: NameHasher(..)"));
+fn keys_are_not_shown() {
+    let mut rooms = new();
+    let socket = rooms.insert(&SocketId::from("a"));
+    assert!((0..=Joined::FEW).all(|room| rooms.join(socket, &room.to_string())));
+    let shown = format!("{rooms:?}");
+    assert!(shown.contains("hasher: NameHasher(..)"));
+    assert_eq!(shown.matches("key: ").count(), 2, "of all rooms, and of those of the socket");
+    assert_eq!(shown.matches("key: Key(..)").count(), 2);
 }
 
 #[test]
