@@ -164,6 +164,7 @@ mod tests {
 
     use futures_util::future::Either;
     use tokio::io::AsyncReadExt;
+    use tokio::net::TcpSocket;
 
     use super::*;
 
@@ -185,7 +186,9 @@ mod tests {
         assert!(addresses.contains(&address), "{addresses:?}");
         let stream = Tokio.connect(address).await.unwrap();
         assert!(matches!(&stream, TokioStream::Tcp(stream) if stream.nodelay().unwrap()));
-        drop(listener);
+        let nobody = TcpSocket::new_v4().unwrap();
+        nobody.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let address = nobody.local_addr().unwrap();
         assert_eq!(Tokio.connect(address).await.unwrap_err().kind(), io::ErrorKind::ConnectionRefused);
     }
 

@@ -10,6 +10,8 @@ use std::{env, io};
 use serde_json::{Value, json};
 use socketio_tokio::{Ack, Auth, Binary, ConnectError, HandlerError, RawArgs, Server, Socket};
 
+use tokio::net::TcpSocket;
+
 use crate::support::Host;
 
 /// What a probe left behind.
@@ -183,10 +185,9 @@ async fn a_lost_connection_ends_it() {
 
 #[tokio::test]
 async fn nobody_there_is_an_error_at_once_or_when_the_time_is_over() -> io::Result<()> {
-    let url = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
-        format!("http://{}", listener.local_addr()?)
-    };
+    let port = TcpSocket::new_v4()?;
+    port.bind(([127, 0, 0, 1], 0).into())?;
+    let url = format!("http://{}", port.local_addr()?);
     let Outcome { code, errors, .. } = probe(&["--url", &url, "--no-reconnection"]).await;
     assert!(code == 1 && errors.contains("cannot connect to 127.0.0.1:"), "{errors}");
     let Outcome { code, errors, .. } = probe(&["--url", &url, "--timeout-ms", "300"]).await;

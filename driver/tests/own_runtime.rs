@@ -352,8 +352,9 @@ fn connections_are_without_delay_on_both_sides() {
 #[test]
 fn a_connection_may_be_refused() {
     run(async |runtime| {
-        let (listener, address) = listen(&runtime);
-        drop(listener);
+        let nobody = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+        nobody.bind(&local(0).into()).unwrap();
+        let address = nobody.local_addr().unwrap().as_socket().unwrap();
         let refused = runtime.connect(address).await.err().unwrap();
         assert_eq!(refused.kind(), io::ErrorKind::ConnectionRefused);
     });

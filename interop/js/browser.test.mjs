@@ -4,6 +4,7 @@ import { execFileSync } from "node:child_process";
 import { existsSync } from "node:fs";
 import { after, before, describe, it } from "node:test";
 import { chromium } from "playwright-core";
+import { ownPort } from "./lib/ports.mjs";
 import { startServer, useServer } from "./lib/server.mjs";
 
 const ARGS = [
@@ -68,7 +69,7 @@ describe("a browser", { skip }, () => {
       });
 
       it("shows when the connection is lost and found again", async () => {
-        const first = await startServer("chat");
+        const first = await startServer("chat", { port: await ownPort() });
         const page = await open("Ann", "lobby", first);
         await page.getByText(`connected over ${transport}`).waitFor();
         await first.stop();

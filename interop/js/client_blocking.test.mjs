@@ -4,6 +4,7 @@ import { createServer } from "node:http";
 import { after, describe, it } from "node:test";
 import { createInterface } from "node:readline";
 import { Server } from "socket.io";
+import { ownPort } from "./lib/ports.mjs";
 import { command } from "./lib/server.mjs";
 import { eventually, within } from "./lib/time.mjs";
 
@@ -11,13 +12,14 @@ const bytes = (length) => Buffer.from({ length }, (_, index) => (index * 31) & 2
 const running = [];
 after(() => running.forEach((end) => end()));
 
-/** The official server; `port` is 0 for a free one. */
-async function serve(port = 0, options = {}) {
+/** The official server, at a port that is nobody else's. */
+async function serve({ port, ...options } = {}) {
   const http = createServer();
   const io = new Server(http, { pingInterval: 200, pingTimeout: 1_000, ...options });
+  port ??= await ownPort();
   await new Promise((resolve) => http.listen(port, "127.0.0.1", resolve));
   running.push(() => io.close());
-  return { io, port: http.address().port, address: `127.0.0.1:${http.address().port}` };
+  return { io, port, address: `127.0.0.1:${port}` };
 }
 
 /** The example, and the lines that it has printed. */
@@ -55,7 +57,7 @@ for (const transport of ["websocket", "polling", "upgrade"]) {
     });
 
     it("stays connected over several heartbeats", async () => {
-      const { io, address } = await serve(0, { pingInterval: 50, pingTimeout: 1_000 });
+      const { io, address } = await serve({ pingInterval: 50, pingTimeout: 1_000 });
       const client = start(address, transport);
       const socket = await greeted(io);
       let pongs = 0;
@@ -71,7 +73,7 @@ for (const transport of ["websocket", "polling", "upgrade"]) {
       await eventually(() => assert.deepEqual(client.lines, ["connect"]));
       await first.io.close();
       await eventually(() => assert.match(client.lines[1], /^disconnect transport (close|error)$/));
-      const second = await serve(first.port);
+      const second = await serve({ port: first.port });
       const again = new Promise((resolve) => second.io.once("connection", resolve));
       await within(10_000, again, "the client to come back");
       await eventually(() => assert.equal(client.lines.at(-1), "connect"));

@@ -6,7 +6,7 @@ use socketio_tokio::{
     Auth, Client, ClientBuilder, ConnectError, ConnectFailure, DisconnectReason, ManagerEvent, Server, Socket, State,
     Tokio, client,
 };
-use tokio::net::TcpListener;
+use tokio::net::TcpSocket;
 
 use crate::relay::Relay;
 use crate::support::{Host, Notes, notes, soon, until};
@@ -21,9 +21,12 @@ async fn outcome(builder: ClientBuilder<Tokio>) -> Result<Client, ConnectFailure
     soon(builder.connect()).await
 }
 
-/// An address where nobody listens.
-async fn nobody() -> String {
-    format!("http://{}", TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap())
+/// A port on which nobody listens, and its URL.
+fn nobody() -> (TcpSocket, String) {
+    let port = TcpSocket::new_v4().unwrap();
+    port.bind(([127, 0, 0, 1], 0).into()).unwrap();
+    let url = format!("http://{}", port.local_addr().unwrap());
+    (port, url)
 }
 
 #[derive(serde::Serialize, serde::Deserialize)]
@@ -90,7 +93,8 @@ async fn credentials_that_cannot_be_had_are_told_and_not_waited_for() {
 async fn each_failed_attempt_is_told_until_all_were_made() {
     let (say, mut noted) = notes();
     let manager = say.clone();
-    let client = client(&nobody().await)
+    let (_port, url) = nobody();
+    let client = client(&url)
         .reconnection_delay(SHORT)
         .reconnection_attempts(2)
         .state(say)
@@ -130,13 +134,15 @@ async fn each_failed_attempt_is_told_until_all_were_made() {
 
 #[tokio::test]
 async fn without_reconnection_the_first_failure_counts() {
-    let client = client(&nobody().await).reconnection(false);
+    let (_port, url) = nobody();
+    let client = client(&url).reconnection(false);
     assert!(matches!(outcome(client).await, Err(ConnectFailure::Open(_))));
 }
 
 #[tokio::test]
 async fn the_deadline_of_the_caller_ends_it() {
-    let client = client(&nobody().await).reconnection_delay(SHORT);
+    let (_port, url) = nobody();
+    let client = client(&url).reconnection_delay(SHORT);
     let outcome = soon(client.connect().timeout(3 * SHORT)).await;
     let Err(ConnectFailure::Deadline(Some(error))) = outcome else { panic!("{outcome:?}") };
     assert!(error.to_string().contains("refused"), "{error}");

@@ -55,13 +55,6 @@ export class Stage {
     return this.#owned(proxy, () => proxy.close());
   }
 
-  /** A port that nobody listens on. */
-  async freePort() {
-    const server = await startOfficial();
-    await server.close();
-    return server.port;
-  }
-
   /** Creates the client `a`. */
   client({ url }, { options, ...fields } = {}) {
     const transports = TRANSPORTS[this.transport];

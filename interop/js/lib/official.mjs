@@ -4,15 +4,14 @@ import { createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
 import { fileURLToPath } from "node:url";
 import { Server } from "socket.io";
+import { ownPort } from "./ports.mjs";
 import { eventually, within } from "./time.mjs";
 
 /**
- * Starts the official server. `port` is 0 for a free one, `namespaces` are those that exist, `tls` has `key` and
- * `cert`.
- * With `gate`, each WebSocket waits for a call
- * of `openGate()`. Further options are the server's own.
+ * Starts the official server, at a port that is nobody else's. `namespaces` are those that exist, `tls` has `key` and
+ * `cert`. With `gate`, each WebSocket waits for a call of `openGate()`. Further options are the server's own.
  */
-export async function startOfficial({ port = 0, namespaces = ["/"], tls, gate = false, ...options } = {}) {
+export async function startOfficial({ port, namespaces = ["/"], tls, gate = false, ...options } = {}) {
   const http = tls ? createTlsServer(tls) : createServer();
   const io = new Server(http, options);
   const streams = new Set();
@@ -20,13 +19,14 @@ export async function startOfficial({ port = 0, namespaces = ["/"], tls, gate = 
   const openGate = gate ? holdUpgrades(http, io.engine) : () => {};
   const queues = new Map(namespaces.map((name) => [name, queue()]));
   for (const [name, { push }] of queues) io.of(name).on("connection", (socket) => push(equip(socket)));
+  port ??= await ownPort();
   await new Promise((resolve, reject) => http.once("error", reject).listen(port, "127.0.0.1", resolve));
   return {
     io,
     http,
     openGate,
-    port: http.address().port,
-    url: `${tls ? "https" : "http"}://127.0.0.1:${http.address().port}`,
+    port,
+    url: `${tls ? "https" : "http"}://127.0.0.1:${port}`,
     /** The next socket of a namespace. */
     socket: (name = "/") => within(10_000, queues.get(name).take(), `a socket in ${name}`),
     close: () => (openGate(true), io.close()),

@@ -1,5 +1,6 @@
 // Connections that are lost, refused, silent, and come back.
 import assert from "node:assert/strict";
+import { ownPort } from "../ports.mjs";
 import { eventually, within } from "../time.mjs";
 
 const RECOVERY = { connectionStateRecovery: { maxDisconnectionDuration: 60_000 } };
@@ -78,7 +79,7 @@ export default [
   {
     name: "nobody listens: every attempt fails, then connect() begins anew",
     async run(t) {
-      const port = await t.freePort();
+      const port = await ownPort();
       t.client({ url: `http://127.0.0.1:${port}` }, { options: { reconnectionAttempts: 3, reconnectionDelay: 50 } });
       await t.agent.line("manager", "reconnect_failed");
       await t.agent.line("manager", "reconnect_error");
@@ -93,7 +94,7 @@ export default [
   {
     name: "nobody listens, and nothing is tried again",
     async run(t) {
-      const port = await t.freePort();
+      const port = await ownPort();
       t.client({ url: `http://127.0.0.1:${port}` }, { options: { reconnection: false } });
       await t.agent.line("a", "connect_error");
       const server = await t.serve({ port });
@@ -107,7 +108,7 @@ export default [
   {
     name: "the first attempts are refused, until the server is there",
     async run(t) {
-      const port = await t.freePort();
+      const port = await ownPort();
       t.client({ url: `http://127.0.0.1:${port}` });
       await t.agent.line("manager", "reconnect_attempt", 2);
       await t.agent.line("manager", "reconnect_error");
