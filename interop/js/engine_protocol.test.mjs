@@ -4,12 +4,12 @@ import { describe, it } from "node:test";
 import { FLAGS, describeEngine, probe } from "./lib/engine_protocol.mjs";
 import { Polling } from "./lib/http.mjs";
 import { onWorkers, useServer } from "./lib/server.mjs";
-import { sleep } from "./lib/time.mjs";
+import { afterPause } from "./lib/time.mjs";
 import { RawSocket } from "./lib/websocket.mjs";
 
 onWorkers("the Engine.IO protocol", (flags) => {
-  const server = useServer("engine-conformance", { ...flags, ...FLAGS });
-  describeEngine(server);
+  const server = useServer("engine-conformance", flags);
+  describeEngine(server, useServer("engine-conformance", { ...flags, ...FLAGS }));
 
   describe("message", () => {
     for (const [name, payload] of Object.entries({
@@ -42,14 +42,15 @@ onWorkers("the Engine.IO protocol", (flags) => {
       assert.equal((await session.get()).status, 400);
     });
 
-    it("polling: a cancelled GET closes", async () => {
-      const session = await Polling.open(server);
-      const poll = session.start();
-      await poll.sent;
-      await sleep(30);
-      poll.abort();
-      assert.equal((await session.get()).status, 400);
-    });
+    it("polling: a cancelled GET closes", () =>
+      afterPause(async (pause) => {
+        const session = await Polling.open(server);
+        const poll = session.start();
+        await poll.sent;
+        await pause();
+        poll.abort();
+        assert.equal((await session.get()).status, 400);
+      }));
 
     it("WebSocket: a text packet", async () => {
       const socket = await RawSocket.session(server);

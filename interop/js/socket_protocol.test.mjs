@@ -9,11 +9,12 @@ const TWO = '{"_placeholder":true,"num":0},{"_placeholder":true,"num":1}';
 const BUFFERS = [Buffer.from([1, 2, 3]), Buffer.from([4, 5, 6])];
 
 onWorkers("the Socket.IO protocol", (flags) => {
-  const server = useServer("conformance", { ...flags, ...FLAGS, connectTimeoutMs: 1_000 });
-  describeEngine(server);
+  const server = useServer("conformance", { ...flags, connectTimeoutMs: 1_000 });
+  const beating = useServer("conformance", { ...flags, ...FLAGS, connectTimeoutMs: 3_000 });
+  describeEngine(server, beating);
 
   it("upgrade: from polling to WebSocket", async () => {
-    const { socket } = await probe(server);
+    const { socket } = await probe(beating);
     socket.send("5");
     assert.equal(await socket.next(), "2");
     socket.terminate();
@@ -60,7 +61,7 @@ onWorkers("the Socket.IO protocol", (flags) => {
 
   describe("disconnect", () => {
     it("from the main namespace", async () => {
-      const socket = await RawSocket.connected(server);
+      const socket = await RawSocket.connected(beating);
       socket.send("41");
       assert.equal(await socket.next(), "2");
       socket.terminate();
@@ -68,7 +69,6 @@ onWorkers("the Socket.IO protocol", (flags) => {
 
     it("from a custom namespace, and goes on in the main one", async () => {
       const socket = await RawSocket.connected(server);
-      assert.equal(await socket.next(), "2");
       socket.send("40/custom");
       assert.match(await socket.next(), /^40\/custom,/);
       assert.match(await socket.next(), /^42\/custom,/);

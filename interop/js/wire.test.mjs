@@ -10,7 +10,7 @@ import { attachmentTimeout, packetCases, packetFaults } from "./wire/packets.mjs
 import { upgradeCases } from "./wire/upgrade.mjs";
 
 onWorkers("the wire", (flags) => {
-  const small = { ...flags, maxPayload: 20_000, upgradeTimeoutMs: 200, connectTimeoutMs: 400 };
+  const small = { ...flags, maxPayload: 20_000, upgradeTimeoutMs: 600, connectTimeoutMs: 1_000 };
   const beating = { ...flags, pingIntervalMs: 200, pingTimeoutMs: 400 };
 
   engine("polling", small, { ...pollingCases, ...pollingFaults });

@@ -26,6 +26,25 @@ export async function eventually(probe, { ms = 5_000, every = 20 } = {}) {
   }
 }
 
+/** Has `run` let a server take what was sent, which cannot be seen: for some milliseconds, or for many if that fails. */
+export async function afterPause(run) {
+  try {
+    return await run(() => sleep(30));
+  } catch {
+    return run(() => sleep(1_000));
+  }
+}
+
+/** Fails unless `run` takes less than `ms` milliseconds in one of several rounds: what else the machine does is added. */
+export async function soonerThan(ms, run) {
+  const times = [];
+  for (let round = 0; round < 5; round++) {
+    times.push(await run());
+    if (times.at(-1) < ms) return;
+  }
+  throw new Error(`not within ${ms} ms: ${times}`);
+}
+
 /** A promise together with the functions that settle it. */
 export function deferred() {
   let resolve, reject;

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { Agent, request as httpRequest } from "node:http";
 import { connect as tcp } from "node:net";
 import { Polling, request } from "../lib/http.mjs";
-import { eventually, sleep, within } from "../lib/time.mjs";
+import { afterPause, eventually, sleep, within } from "../lib/time.mjs";
 import { RawSocket } from "../lib/websocket.mjs";
 
 const REFUSALS = {
@@ -195,46 +195,50 @@ export const pollingFaults = {
     assert.notEqual((await request(server, { query: "EIO=4&transport=polling&sid=%ff%fe" })).status, 200);
   },
 
-  "12 closes the session upon a second GET while one waits": async (server) => {
-    const session = await Polling.open(server);
-    const first = session.start();
-    await first.sent;
-    await sleep(30);
-    const second = await session.get();
-    assert.equal(second.status, 400);
-    const answer = await first.response;
-    assert.deepEqual([answer.status, answer.text], [200, "1"]);
-    refused(await session.get(), 1);
-  },
+  "12 closes the session upon a second GET while one waits": (server) =>
+    afterPause(async (pause) => {
+      const session = await Polling.open(server);
+      const first = session.start();
+      await first.sent;
+      await pause();
+      const second = await session.get();
+      assert.equal(second.status, 400);
+      const answer = await first.response;
+      assert.deepEqual([answer.status, answer.text], [200, "1"]);
+      refused(await session.get(), 1);
+    }),
 
-  "13 closes the session upon a second POST while one is on its way": async (server) => {
-    const session = await Polling.open(server);
-    const first = session.start({ method: "POST", body: "4ab", length: 10 });
-    await first.sent;
-    await sleep(30);
-    assert.equal((await session.post("4cd")).status, 400);
-    const end = await within(2_000, first.response.catch(() => ({ status: "reset" })), "the end of the first POST");
-    assert.notEqual(end.status, 200);
-    await gone(session);
-  },
+  "13 closes the session upon a second POST while one is on its way": (server) =>
+    afterPause(async (pause) => {
+      const session = await Polling.open(server);
+      const first = session.start({ method: "POST", body: "4ab", length: 10 });
+      await first.sent;
+      await pause();
+      assert.equal((await session.post("4cd")).status, 400);
+      const end = await within(2_000, first.response.catch(() => ({ status: "reset" })), "the end of the first POST");
+      assert.notEqual(end.status, 200);
+      await gone(session);
+    }),
 
-  "14 closes the session when a GET is aborted": async (server) => {
-    const session = await Polling.open(server);
-    const poll = session.start();
-    await poll.sent;
-    await sleep(30);
-    poll.abort();
-    await gone(session);
-  },
+  "14 closes the session when a GET is aborted": (server) =>
+    afterPause(async (pause) => {
+      const session = await Polling.open(server);
+      const poll = session.start();
+      await poll.sent;
+      await pause();
+      poll.abort();
+      await gone(session);
+    }),
 
-  "15 closes the session when a POST is aborted": async (server) => {
-    const session = await Polling.open(server);
-    const post = session.start({ method: "POST", body: "4ab", length: 10 });
-    await post.sent;
-    await sleep(30);
-    post.abort();
-    await gone(session);
-  },
+  "15 closes the session when a POST is aborted": (server) =>
+    afterPause(async (pause) => {
+      const session = await Polling.open(server);
+      const post = session.start({ method: "POST", body: "4ab", length: 10 });
+      await post.sent;
+      await pause();
+      post.abort();
+      await gone(session);
+    }),
 
   "17 refuses a body that is no payload, and closes the session": async (server) => {
     for (const body of ["abc", "7", "4x\x1e9", "x4hello", "b!!!!", "\ud800", "€"]) {
