@@ -14,7 +14,7 @@ use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
-use std::sync::OnceLock;
+use std::sync::{self, OnceLock, PoisonError};
 use std::thread;
 
 use fd_lock::RwLock;
@@ -32,9 +32,28 @@ const TIME_LIMIT: u32 = 600_000;
 /// Its tests fail, or something that they need is missing.
 pub fn run(name: &str, adapter: &str) -> Option<u32> {
     prepare();
-    let gate = gate();
-    let _open = gate.read().expect("the lock is shared");
-    report(name, &node(name, adapter))
+    report(name, &beside(|| output(&mut node(name, adapter))))
+}
+
+/// Runs `js/<name>.test.mjs` like [`run`], for one and for two worker threads at once: it waits more than it works.
+///
+/// # Panics
+///
+/// Like [`run`].
+pub fn run_at_once(name: &str, adapter: &str) -> Option<u32> {
+    if adapter == "own" || env::var_os("WORKERS").is_some() {
+        return run(name, adapter);
+    }
+    prepare();
+    let outputs = beside(|| {
+        let nodes = ["1", "2"].map(|workers| {
+            let mut node = node(name, adapter);
+            node.env("WORKERS", workers);
+            thread::spawn(move || output(&mut node))
+        });
+        nodes.map(|node| node.join().expect("node runs"))
+    });
+    outputs.iter().map(|output| report(name, output)).sum()
 }
 
 /// Runs `js/<name>.test.mjs` like [`run`], while nothing else runs: it measures time.
@@ -44,9 +63,7 @@ pub fn run(name: &str, adapter: &str) -> Option<u32> {
 /// Like [`run`].
 pub fn run_alone(name: &str, adapter: &str) -> Option<u32> {
     prepare();
-    let mut gate = gate();
-    let _closed = gate.write().expect("the lock is ours");
-    report(name, &node(name, adapter))
+    report(name, &alone(|| output(&mut node(name, adapter))))
 }
 
 /// Runs `js/lib/<name>.mjs`, which needs the packages but no servers, with this input. Gives its output.
@@ -70,16 +87,17 @@ pub fn script_with_servers(name: &str, input: String) -> String {
 }
 
 fn run_script(node: &mut Command, input: String) -> String {
-    let gate = gate();
-    let _open = gate.read().expect("the lock is shared");
-    let node = node.current_dir(directory()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
-    let mut node = node.expect("node runs");
-    let mut stdin = node.stdin.take().expect("it is piped");
-    // It may say much before it has heard all.
-    let tell = thread::spawn(move || stdin.write_all(input.as_bytes()));
-    let output = node.wait_with_output().expect("node ends");
-    assert!(output.status.success(), "the script failed: {}", output.status);
-    tell.join().expect("nothing panics").expect("it hears all");
+    let output = beside(|| {
+        let node = node.current_dir(directory()).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+        let mut node = node.expect("node runs");
+        let mut stdin = node.stdin.take().expect("it is piped");
+        // It may say much before it has heard all.
+        let tell = thread::spawn(move || stdin.write_all(input.as_bytes()));
+        let output = node.wait_with_output().expect("node ends");
+        assert!(output.status.success(), "the script failed: {}", output.status);
+        tell.join().expect("nothing panics").expect("it hears all");
+        output
+    });
     String::from_utf8(output.stdout).expect("it says text")
 }
 
@@ -93,15 +111,18 @@ pub fn names() -> Vec<String> {
     names.collect()
 }
 
-fn node(name: &str, adapter: &str) -> Output {
-    Command::new("node")
-        .args(["--test", "--test-force-exit", "--test-reporter=spec", &format!("--test-timeout={TIME_LIMIT}")])
+fn node(name: &str, adapter: &str) -> Command {
+    let mut node = Command::new("node");
+    node.args(["--test", "--test-force-exit", "--test-reporter=spec", &format!("--test-timeout={TIME_LIMIT}")])
         .arg(format!("js/{name}.test.mjs"))
         .envs([("ADAPTER", adapter.as_ref()), ("SERVER_BIN_DIR", servers().as_os_str())])
         .env("OFFICIAL_LOGS", official_logs())
-        .current_dir(directory())
-        .output()
-        .expect("node runs")
+        .current_dir(directory());
+    node
+}
+
+fn output(node: &mut Command) -> Output {
+    node.output().expect("node runs")
 }
 
 /// A directory in which nothing is that was said in another run of the tests.
@@ -134,23 +155,38 @@ fn report(name: &str, output: &Output) -> Option<u32> {
 ///
 /// Something was lost, has leaked or has panicked.
 pub fn soak(adapter: &str, seconds: u32, clients: u32, pace_ms: u32) {
-    let gate = gate();
-    let _open = gate.read().expect("the lock is shared");
-    let output = Command::new("bash")
-        .args(["soak.sh", &seconds.to_string(), adapter])
+    let mut soak = Command::new("bash");
+    soak.args(["soak.sh", &seconds.to_string(), adapter])
         .env("SERVER_BIN_DIR", servers())
         .env("CLIENTS", clients.to_string())
         .env("PACE_MS", pace_ms.to_string())
-        .current_dir(directory())
-        .output()
-        .expect("bash runs");
+        .current_dir(directory());
+    let output = beside(|| soak.output()).expect("bash runs");
     let text = String::from_utf8_lossy(&output.stdout);
     println!("{text}{}", String::from_utf8_lossy(&output.stderr));
     assert!(output.status.success(), "the soak on {adapter} failed: {}", output.status);
 }
 
-/// Closed by a test that must be alone, across processes too.
-pub fn gate() -> RwLock<File> {
+/// A lock of the system has no queue: who wants to be alone would wait until nobody else happens to be there.
+static QUEUE: sync::RwLock<()> = sync::RwLock::new(());
+
+/// Runs a test that measures time, while no other one runs, in this process or another.
+pub fn alone<T>(test: impl FnOnce() -> T) -> T {
+    let _first = QUEUE.write().unwrap_or_else(PoisonError::into_inner);
+    let mut gate = gate();
+    let _closed = gate.write().expect("the lock is ours");
+    test()
+}
+
+/// Runs a test while none is [`alone`].
+fn beside<T>(test: impl FnOnce() -> T) -> T {
+    let _in_turn = QUEUE.read().unwrap_or_else(PoisonError::into_inner);
+    let gate = gate();
+    let _open = gate.read().expect("the lock is shared");
+    test()
+}
+
+fn gate() -> RwLock<File> {
     lock("package.json")
 }
 

@@ -2,11 +2,11 @@
 
 mod table;
 
-use socketio_interop::{names, run, run_alone};
+use socketio_interop::{names, run, run_alone, run_at_once};
 
 use table::passed;
 
-/// The files that test an adapter, and whether beside others.
+/// The files that test an adapter, and how they are run.
 macro_rules! adapter {
     ($module:ident: $adapter:literal) => {
         mod $module {
@@ -22,17 +22,17 @@ macro_rules! adapter {
                 client_reconnect: run,
                 client_transports: run,
                 crowd: run,
-                engine_protocol: run,
+                engine_protocol: run_at_once,
                 namespaces: run,
                 order: run,
                 payloads: run,
                 rooms: run,
-                shutdown: run,
+                shutdown: run_at_once,
                 slow_reader: run_alone,
-                socket_protocol: run,
+                socket_protocol: run_at_once,
                 tls: run,
-                transports: run,
-                wire: run,
+                transports: run_at_once,
+                wire: run_at_once,
             }
         }
     };

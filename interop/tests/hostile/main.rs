@@ -19,7 +19,7 @@ mod websockets;
 use std::env;
 use std::time::{Duration, Instant};
 
-use socketio_interop::gate;
+use socketio_interop::alone;
 
 use honest::Honest;
 use site::{SLACK, Site};
@@ -42,9 +42,10 @@ const ROUNDS: usize = 3;
 
 #[test]
 fn attacks_do_no_harm() {
-    // Latencies are measured.
-    let mut gate = gate();
-    let _alone = gate.write().expect("the lock is ours");
+    alone(all_attacks);
+}
+
+fn all_attacks() {
     let wanted = env::var("ATTACK").unwrap_or_default();
     let (http, streams) = ([requests::ATTACKS], [websockets::ATTACKS, packets::ATTACKS]);
     // What becomes of requests is the same on all runtimes.
