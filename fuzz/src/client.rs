@@ -1,7 +1,6 @@
 //! A client of Socket.IO between an application, a server and a network that do whatever they like: what `engine_client` and
 //! `manager` promise, together, over all the connections that it opens, and that it comes to rest after its end.
 
-use std::mem;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,8 +69,7 @@ impl World for Both {
 
 impl Both {
     fn run(&mut self) {
-        let late = self.trial.is_late();
-        let mut arriving = self.trial.arriving(mem::take(&mut self.network.inbound), late, self.network.is_slow());
+        let mut arriving = self.network.arriving(&mut self.trial);
         loop {
             self.drain(&mut arriving);
             if arriving.is_over() {

@@ -92,7 +92,7 @@ impl World for Both {
 
 impl Both {
     fn run(&mut self) {
-        let mut arriving = self.trial.arriving(mem::take(&mut self.peer.inbound), false, false);
+        let mut arriving = self.trial.arriving(mem::take(&mut self.peer.inbound));
         loop {
             self.drain(&mut arriving);
             if arriving.is_over() {

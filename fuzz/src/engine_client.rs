@@ -114,8 +114,7 @@ impl Single {
     }
 
     fn run(&mut self) {
-        let late = self.trial.is_late();
-        let mut arriving = self.trial.arriving(mem::take(&mut self.network.inbound), late, self.network.is_slow());
+        let mut arriving = self.network.arriving(&mut self.trial);
         loop {
             self.drain(&mut arriving);
             if arriving.is_over() {

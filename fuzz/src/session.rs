@@ -138,7 +138,7 @@ impl Single {
     }
 
     fn run(&mut self) {
-        let mut arriving = self.trial.arriving(mem::take(&mut self.peer.inbound), false, false);
+        let mut arriving = self.trial.arriving(mem::take(&mut self.peer.inbound));
         loop {
             self.drain(&mut arriving);
             if arriving.is_over() {

@@ -130,17 +130,14 @@ impl Trial {
         self.deadline.is_some_and(|deadline| deadline <= self.clock.max(self.latest))
     }
 
-    /// What is to be lent to the machine. Nothing comes first, so that what is due without it happens in front of it;
-    /// unless it is `late`, when what was received counts before the time. Where a ping may be among it, it comes at once:
-    /// of those that do, the last one is answered, and others in pieces one by one. So it does where a client writes
-    /// `slowly`: what it offers between pieces would go out in front of a close frame that else takes its place.
-    pub(crate) fn arriving(&mut self, bytes: Vec<u8>, late: bool, slowly: bool) -> Arriving {
+    /// What is to be lent to the machine. Nothing comes first, so that what is due without it happens in front of it. Where
+    /// a ping may be among it, it comes at once: of those that do, the last one is answered, and others in pieces one by one.
+    pub(crate) fn arriving(&mut self, bytes: Vec<u8>) -> Arriving {
         const PING: u8 = 0x89;
         self.allow(bytes.len());
-        let whole = late || slowly || bytes.contains(&PING);
-        let piece = if whole { usize::MAX } else { self.piece.max(bytes.len() / 16) };
+        let piece = if bytes.contains(&PING) { usize::MAX } else { self.piece.max(bytes.len() / 16) };
         self.allow(bytes.len() / piece);
-        Arriving { at: 0, piece, first: !late && !bytes.is_empty(), bytes }
+        Arriving { at: 0, piece, first: !bytes.is_empty(), bytes }
     }
 }
 
@@ -162,6 +159,16 @@ pub(crate) struct Arriving {
 }
 
 impl Arriving {
+    /// Does not come in pieces.
+    pub(crate) fn come_at_once(&mut self) {
+        self.piece = usize::MAX;
+    }
+
+    /// Nothing is not lent first.
+    pub(crate) fn come_in_time(&mut self) {
+        self.first = false;
+    }
+
     /// What is lent next.
     pub(crate) fn next(&mut self) -> Vec<u8> {
         let mut piece =

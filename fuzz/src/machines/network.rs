@@ -2,6 +2,7 @@
 //! machine may do.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::mem;
 
 use bytes::Bytes;
 use socketio_protocol::client::Client;
@@ -10,7 +11,7 @@ use socketio_protocol::engine::{Packet, PacketType, PayloadReader, Segment, Tran
 use socketio_protocol::websocket::{Decoder, Frame, Incoming, Opcode, Role};
 use socketio_protocol::{Input, Instant};
 
-use super::Ops;
+use super::{Arriving, Ops, Trial};
 
 /// What a network tells a machine.
 pub(crate) trait Connects {
@@ -209,9 +210,18 @@ impl Network {
         self.stream = Stream::Asked;
     }
 
-    /// Whether the stream does not take all that there is to write.
-    pub(crate) fn is_slow(&self) -> bool {
-        self.room < usize::MAX
+    /// What is to be lent to the client. When its time has come, what was received counts before the time. Where it writes
+    /// slowly, what it offers between pieces would go out in front of a close frame that else takes its place.
+    pub(crate) fn arriving(&mut self, trial: &mut Trial) -> Arriving {
+        let mut arriving = trial.arriving(mem::take(&mut self.inbound));
+        let (late, slowly) = (trial.is_late(), self.room < usize::MAX);
+        if late {
+            arriving.come_in_time();
+        }
+        if late || slowly {
+            arriving.come_at_once();
+        }
+        arriving
     }
 
     /// What the machine gives up, or what ends.
