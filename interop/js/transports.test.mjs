@@ -3,7 +3,7 @@ import { describe, it } from "node:test";
 import { NodeWebSocket, NodeXHR } from "socket.io-client";
 import { ask, once, upgraded, useClients } from "./lib/client.mjs";
 import { onWorkers, useServer } from "./lib/server.mjs";
-import { eventually, sleep, within } from "./lib/time.mjs";
+import { deferred, eventually, sleep, within } from "./lib/time.mjs";
 
 const TRANSPORTS = [["websocket"], ["polling"], ["polling", "websocket"]];
 
@@ -68,27 +68,31 @@ onWorkers("transports", (flags) => {
   }
 
   it("loses, doubles and reorders nothing while messages fly both ways during the upgrade", async () => {
-    for (const delay of [0, 5, 10, 20, 40]) {
-      const client = await connect({ transports: [NodeXHR, openingAfter(delay)] });
+    for (const first of [0, 10, 50, 100, 200]) {
+      const opening = deferred();
+      const client = await connect({ transports: [NodeXHR, openingUpon(opening.promise)] });
       const received = [];
       let sent = 0;
       let before = client.io.engine.transport.name === "polling" ? undefined : 0;
       client.io.engine.on("upgrade", () => (before = sent));
       client.on("echo", (number) => received.push(number));
       while ((before === undefined && sent < 10_000) || sent < 500) {
+        if (sent >= first) opening.resolve();
         for (const end = sent + 10; sent < end; sent++) client.emit("echo", sent);
         await sleep(1);
       }
       await eventually(() => assert.equal(received.length, sent));
       assert.deepEqual(received, Array.from({ length: sent }, (_, index) => index));
-      if (delay >= 20) assert.ok(before >= 50, "messages were in flight before the upgrade");
+      assert.ok(before >= first, "messages were in flight before the upgrade");
       assert.deepEqual(await ask(client, "ack", "after"), ["after"]);
       client.disconnect();
     }
   });
 
   it("loses nothing of what the server sends by itself while the client upgrades", async () => {
-    const client = await connect({ transports: [NodeXHR, openingAfter(5)] });
+    const opening = deferred();
+    const client = await connect({ transports: [NodeXHR, openingUpon(opening.promise)] });
+    client.once("flood", opening.resolve);
     const received = [];
     const all = collect(client, "flood", 500, received);
     client.emit("flood", 500, 100);
@@ -115,11 +119,11 @@ onWorkers("heartbeat", (flags) => {
   }
 });
 
-/** The client's WebSocket transport, but its connection takes `ms` milliseconds longer. */
-function openingAfter(ms) {
+/** The client's WebSocket transport, but it does not connect before `promise` is fulfilled. */
+function openingUpon(promise) {
   return class extends NodeWebSocket {
     doOpen() {
-      setTimeout(() => super.doOpen(), ms);
+      promise.then(() => super.doOpen());
     }
   };
 }
