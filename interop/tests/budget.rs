@@ -110,7 +110,7 @@ fn say(line: &str) {
 /// only adds: while a multiple is above `bar` there is another round, to some end.
 fn beside(floor: &str, programs: &[&str], what: &str, cost: fn(&Process) -> f64, bar: f64) -> Vec<f64> {
     let mut least = vec![f64::INFINITY; 1 + programs.len()];
-    for round in 1..=15 {
+    for round in 1..=60 {
         for (least, program) in least.iter_mut().zip([floor].iter().chain(programs)) {
             *least = least.min(cost(&server(program)));
         }
