@@ -2,9 +2,8 @@
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
 import { FLAGS, describeEngine, probe } from "./lib/engine_protocol.mjs";
-import { Polling } from "./lib/http.mjs";
+import { Polling, underWay } from "./lib/http.mjs";
 import { onWorkers, useServer } from "./lib/server.mjs";
-import { afterPause } from "./lib/time.mjs";
 import { RawSocket } from "./lib/websocket.mjs";
 
 onWorkers("the Engine.IO protocol", (flags) => {
@@ -43,11 +42,7 @@ onWorkers("the Engine.IO protocol", (flags) => {
     });
 
     it("polling: a cancelled GET closes", () =>
-      afterPause(async (pause) => {
-        const session = await Polling.open(server);
-        const poll = session.start();
-        await poll.sent;
-        await pause();
+      underWay(server, {}, async (session, poll) => {
         poll.abort();
         assert.equal((await session.get()).status, 400);
       }));

@@ -1,8 +1,8 @@
 // What the official suites ask of Engine.IO, one test for each of theirs, in our own words.
 import assert from "node:assert/strict";
 import { describe, it } from "node:test";
-import { Polling, request } from "./http.mjs";
-import { afterPause, sleep } from "./time.mjs";
+import { Polling, request, underWay } from "./http.mjs";
+import { sleep } from "./time.mjs";
 import { RawSocket } from "./websocket.mjs";
 
 /** The flags of a server that beats: as the official suites expect it, but with more time for a busy machine to answer. */
@@ -81,11 +81,7 @@ export function describeEngine(server, beating) {
 
   describe("close", () => {
     it("polling: the client closes", () =>
-      afterPause(async (pause) => {
-        const session = await Polling.open(server);
-        const poll = session.start();
-        await poll.sent;
-        await pause();
+      underWay(server, {}, async (session, poll) => {
         assert.equal((await session.post("1")).status, 200);
         const { status, text } = await poll.response;
         assert.deepEqual([status, text], [200, "6"]);

@@ -1,5 +1,5 @@
 import { Agent, request as httpRequest } from "node:http";
-import { deferred, within } from "./time.mjs";
+import { deferred, sleep, within } from "./time.mjs";
 
 const SEPARATOR = "\x1e";
 
@@ -100,4 +100,19 @@ export class Polling {
     }
     return this.#buffer.shift();
   }
+}
+
+/**
+ * Calls `run` with a session and a request of it that the server has taken. That cannot be seen: it has some milliseconds
+ * for it, and many if `run` fails.
+ */
+export async function underWay(server, options, run) {
+  const attempt = async (ms) => {
+    const session = await Polling.open(server);
+    const request = session.start(options);
+    await request.sent;
+    await sleep(ms);
+    await run(session, request);
+  };
+  await attempt(30).catch(() => attempt(1_000));
 }

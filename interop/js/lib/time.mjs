@@ -26,15 +26,6 @@ export async function eventually(probe, { ms = 5_000, every = 20 } = {}) {
   }
 }
 
-/** Has `run` let a server take what was sent, which cannot be seen: for some milliseconds, or for many if that fails. */
-export async function afterPause(run) {
-  try {
-    return await run(() => sleep(30));
-  } catch {
-    return run(() => sleep(1_000));
-  }
-}
-
 /** Fails unless `run` takes less than `ms` milliseconds in one of several rounds: what else the machine does is added. */
 export async function soonerThan(ms, run) {
   const times = [];

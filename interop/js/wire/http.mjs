@@ -2,8 +2,8 @@
 import assert from "node:assert/strict";
 import { Agent, request as httpRequest } from "node:http";
 import { connect as tcp } from "node:net";
-import { Polling, request } from "../lib/http.mjs";
-import { afterPause, eventually, sleep, within } from "../lib/time.mjs";
+import { Polling, request, underWay } from "../lib/http.mjs";
+import { eventually, sleep, within } from "../lib/time.mjs";
 import { RawSocket } from "../lib/websocket.mjs";
 
 const REFUSALS = {
@@ -196,11 +196,7 @@ export const pollingFaults = {
   },
 
   "12 closes the session upon a second GET while one waits": (server) =>
-    afterPause(async (pause) => {
-      const session = await Polling.open(server);
-      const first = session.start();
-      await first.sent;
-      await pause();
+    underWay(server, {}, async (session, first) => {
       const second = await session.get();
       assert.equal(second.status, 400);
       const answer = await first.response;
@@ -209,11 +205,7 @@ export const pollingFaults = {
     }),
 
   "13 closes the session upon a second POST while one is on its way": (server) =>
-    afterPause(async (pause) => {
-      const session = await Polling.open(server);
-      const first = session.start({ method: "POST", body: "4ab", length: 10 });
-      await first.sent;
-      await pause();
+    underWay(server, { method: "POST", body: "4ab", length: 10 }, async (session, first) => {
       assert.equal((await session.post("4cd")).status, 400);
       const end = await within(2_000, first.response.catch(() => ({ status: "reset" })), "the end of the first POST");
       assert.notEqual(end.status, 200);
@@ -221,21 +213,13 @@ export const pollingFaults = {
     }),
 
   "14 closes the session when a GET is aborted": (server) =>
-    afterPause(async (pause) => {
-      const session = await Polling.open(server);
-      const poll = session.start();
-      await poll.sent;
-      await pause();
+    underWay(server, {}, async (session, poll) => {
       poll.abort();
       await gone(session);
     }),
 
   "15 closes the session when a POST is aborted": (server) =>
-    afterPause(async (pause) => {
-      const session = await Polling.open(server);
-      const post = session.start({ method: "POST", body: "4ab", length: 10 });
-      await post.sent;
-      await pause();
+    underWay(server, { method: "POST", body: "4ab", length: 10 }, async (session, post) => {
       post.abort();
       await gone(session);
     }),
