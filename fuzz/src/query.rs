@@ -116,11 +116,12 @@ impl Request<'_> {
     }
 
     fn is_same_origin(&self) -> bool {
-        let lower = |name| String::from_utf8_lossy(self.header(name).unwrap_or_default()).to_ascii_lowercase();
+        // As bytes: in a text, all those that are no UTF-8 would look alike.
+        let lower = |name| self.header(name).unwrap_or_default().to_ascii_lowercase();
         let (origin, host) = (lower("origin"), lower("host"));
         [("http://", ":80"), ("https://", ":443")].iter().any(|(scheme, port)| {
-            let without_port = |host: &str| host.strip_suffix(port).unwrap_or(host).to_owned();
-            let authority = origin.strip_prefix(scheme).filter(|authority| !authority.is_empty());
+            let authority = origin.strip_prefix(scheme.as_bytes()).filter(|authority| !authority.is_empty());
+            let without_port = |host| <[u8]>::strip_suffix(host, port.as_bytes()).unwrap_or(host);
             self.header("host").is_some() && authority.is_some_and(|other| without_port(other) == without_port(&host))
         })
     }
