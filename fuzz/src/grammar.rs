@@ -1,8 +1,11 @@
 //! Socket.IO packets as the protocol's specification describes them, section "Packet encoding", word by word: slow, without
 //! limits, and without a thought about what others send.
 
-use serde::de::IgnoredAny;
-use serde_json::Value;
+use std::fmt::{self, Formatter};
+use std::iter;
+
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
 /// A packet, its JSON in pieces.
@@ -47,15 +50,78 @@ pub(crate) fn parse(text: &str) -> Option<Packet<'_>> {
     is_number.then_some(Packet { kind, attachments, namespace, id, payload })
 }
 
-/// Whether every `{"_placeholder":true,"num":N}` in a value stands for one of so many attachments.
-pub(crate) fn placeholders_fit(value: &Value, attachments: usize) -> bool {
-    match value {
-        Value::Array(items) => items.iter().all(|item| placeholders_fit(item, attachments)),
-        Value::Object(entries) if entries.get("_placeholder") == Some(&Value::Bool(true)) => {
-            entries.get("num").and_then(Value::as_u64).is_some_and(|number| number < attachments as u64)
+/// A value with all entries of its objects: also those that a later one with the same key replaces.
+pub(crate) enum Tree {
+    True,
+    Number(u64),
+    List(Vec<Tree>),
+    Object(Vec<(String, Tree)>),
+    Other,
+}
+
+impl Tree {
+    /// What every `{"_placeholder":true,"num":N}` has as its number, if that can be an attachment's.
+    pub(crate) fn placeholders(&self) -> Vec<Option<u64>> {
+        match self {
+            Self::List(items) => items.iter().flat_map(Self::placeholders).collect(),
+            Self::Object(entries) => {
+                let last = |name| entries.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value);
+                match (last("_placeholder"), last("num")) {
+                    (Some(Self::True), Some(Self::Number(number))) => vec![Some(*number)],
+                    (Some(Self::True), _) => vec![None],
+                    _ => entries.iter().flat_map(|(_, value)| value.placeholders()).collect(),
+                }
+            }
+            _ => Vec::new(),
         }
-        Value::Object(entries) => entries.values().all(|value| placeholders_fit(value, attachments)),
-        _ => true,
+    }
+}
+
+impl<'de> Deserialize<'de> for Tree {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TreeVisitor)
+    }
+}
+
+struct TreeVisitor;
+
+impl<'de> Visitor<'de> for TreeVisitor {
+    type Value = Tree;
+
+    fn expecting(&self, formatter: &mut Formatter<'_>) -> fmt::Result {
+        formatter.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Tree, E> {
+        Ok(if value { Tree::True } else { Tree::Other })
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Tree, E> {
+        Ok(Tree::Number(number))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Tree, E> {
+        Ok(Tree::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Tree, E> {
+        Ok(Tree::Other)
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<Tree, E> {
+        Ok(Tree::Other)
+    }
+
+    fn visit_unit<E>(self) -> Result<Tree, E> {
+        Ok(Tree::Other)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Tree, A::Error> {
+        iter::from_fn(|| seq.next_element().transpose()).collect::<Result<_, _>>().map(Tree::List)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Tree, A::Error> {
+        iter::from_fn(|| map.next_entry().transpose()).collect::<Result<_, _>>().map(Tree::Object)
     }
 }
 

@@ -11,6 +11,8 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 use socketio_protocol::socket::{DecodeError, Header, Payload};
 
+use crate::grammar::Tree;
+
 /// The first byte picks event or ack, and the attachment; the rest is the list, without the bracket that opens it.
 pub fn json_differ(data: &[u8]) {
     let [settings, list @ ..] = data else { return };
@@ -90,14 +92,5 @@ fn same<T: PartialEq + Debug>(ours: Result<T, DecodeError>, expected: Option<Opt
 
 /// Whether something in it may be one, or is nested too deep to be looked at.
 fn has_placeholder(arg: &RawValue) -> bool {
-    fn within(value: &Value) -> bool {
-        match value {
-            Value::Array(items) => items.iter().any(within),
-            Value::Object(entries) => {
-                entries.get("_placeholder") == Some(&Value::Bool(true)) || entries.values().any(within)
-            }
-            _ => false,
-        }
-    }
-    serde_json::from_str(arg.get()).map_or(true, |value| within(&value))
+    serde_json::from_str::<Tree>(arg.get()).map_or(true, |tree| !tree.placeholders().is_empty())
 }

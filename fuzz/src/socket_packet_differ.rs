@@ -7,14 +7,13 @@
 //! | CONNECT_ERROR | its payload is for its reader to judge | an object |
 //! | a namespace of more than 512 bytes, an id of more than 19 digits, too many attachments | refused | no limits |
 //! | an event whose name is reserved, or neither string nor number | refused | any list that is not empty |
-//! | a placeholder that stands for no attachment | refused | not said |
+//! | a placeholder that stands for no attachment, also if a later value replaces it | refused | not said |
 
 use bytes::Bytes;
-use serde_json::Value;
 use serde_json::value::RawValue;
 use socketio_protocol::socket::{DecodeError, Header, PacketType};
 
-use crate::grammar::{self, Packet, Payload, placeholders_fit};
+use crate::grammar::{self, Packet, Payload, Tree};
 
 /// The bytes are the text of a packet.
 pub fn socket_packet_differ(data: &[u8]) {
@@ -78,9 +77,7 @@ fn same(ours: &Ours<'_>, theirs: &Packet<'_>) {
         ours.args.as_deref().map(|args| serde_json::from_str(args).expect("a list")).unwrap_or_default();
     let texts = |list: &[&RawValue]| list.iter().map(|value| value.get().to_owned()).collect::<Vec<_>>();
     assert_eq!(texts(&args), texts(list));
-    if let Some(values) = values(list).filter(|_| header.attachments > 0) {
-        assert!(placeholders_fit(&values, header.attachments));
-    }
+    assert_ne!(placeholders_fit(list, header.attachments), Some(false));
 }
 
 /// The packet with what is forgiven put right.
@@ -96,7 +93,7 @@ fn may_be_refused(packet: &Packet<'_>) -> bool {
     let beyond = packet.namespace.len() > Header::MAX_NAMESPACE || packet.id.len() > Header::MAX_ID_DIGITS;
     let Payload::List(list) = &packet.payload else { return beyond };
     let (name, list) = list.split_at(matches!(packet.kind, '2' | '5').into());
-    let fits = attachments == 0 || values(list).is_some_and(|values| placeholders_fit(&values, attachments));
+    let fits = placeholders_fit(list, attachments).unwrap_or(false);
     beyond || attachments > MAX_ATTACHMENTS || name.first().is_some_and(|name| is_no_name(name)) || !fits
 }
 
@@ -113,7 +110,12 @@ fn text_of(name: &RawValue) -> String {
     serde_json::from_str(text).unwrap_or_else(|_| inner.to_owned())
 }
 
-/// `None` if serde_json cannot hold them, which JSON allows.
-fn values(list: &[&RawValue]) -> Option<Value> {
-    list.iter().map(|value| serde_json::from_str::<Value>(value.get()).ok()).collect()
+/// `None` if serde_json cannot hold the list, which JSON allows.
+fn placeholders_fit(list: &[&RawValue], attachments: usize) -> Option<bool> {
+    if attachments == 0 {
+        return Some(true);
+    }
+    let values = list.iter().map(|value| serde_json::from_str(value.get()).ok()).collect::<Option<_>>()?;
+    let is_one = |number: &Option<u64>| number.is_some_and(|number| number < attachments as u64);
+    Some(Tree::List(values).placeholders().iter().all(is_one))
 }
