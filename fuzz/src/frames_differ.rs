@@ -155,7 +155,9 @@ impl Reference {
                 Ok(Theirs::Ping(payload)) => Message::Ping(payload.to_vec()),
                 Ok(Theirs::Pong(payload)) => Message::Pong(payload.to_vec()),
                 // What it gives in place of an error for a code that must not be sent.
-                Ok(Theirs::Close(Some(close))) if close.reason == "Protocol violation" => {
+                Ok(Theirs::Close(Some(close)))
+                    if u16::from(close.code) == 1002 && close.reason == "Protocol violation" =>
+                {
                     self.refusal = Some(Refusal::Protocol);
                     return;
                 }

@@ -11,8 +11,11 @@ use socketio_protocol::{Input, Instant, Random, Seed, SessionId};
 
 use crate::engine_packet::{SEPARATOR, plainly};
 
-/// The bytes are the body.
+/// The bytes are the body, which no limit of a session is about.
 pub fn payload(data: &[u8]) {
+    if data.len() > 100_000 {
+        return;
+    }
     let text = str::from_utf8(data).ok();
     let (segments, fault) = text.map_or((Vec::new(), None), read);
     let plain: Vec<_> = text.into_iter().flat_map(|text| text.split(SEPARATOR)).map(plainly).collect();
