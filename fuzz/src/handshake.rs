@@ -71,7 +71,8 @@ fn judge(handshake: Option<&Handshake>, opened: bool, packet: Option<&str>) {
     let json = packet.and_then(|packet| packet.strip_prefix('0'));
     let value: Option<Value> = json.and_then(|json| serde_json::from_str(json).ok());
     let is_json = |json| serde_json::from_str::<IgnoredAny>(json).is_ok();
-    // Which of two keys counts is nobody's promise. A `Value` does not hold all that is JSON, and reads text in this key.
+    // Which of two keys counts is nobody's promise. A `Value` does not hold all that is JSON, and is what the
+    // text behind this key says.
     let is_special = |json: &str| json.contains("$serde_json::private::RawValue");
     if json.is_some_and(|json| may_repeat(json) || is_special(json) || (value.is_none() && is_json(json))) {
         return;

@@ -11,7 +11,7 @@ use socketio_protocol::{Input, Instant, Random, Seed, SessionId};
 
 use crate::engine_packet::{SEPARATOR, plainly};
 
-/// The bytes are the body, which no limit of a session is about.
+/// The bytes are the body, unless it comes near the limits of a session.
 pub fn payload(data: &[u8]) {
     if data.len() > 100_000 {
         return;
